@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * External users of VFIO files
+ *
+ * Theory of operation
+ *
+ * Kernel code outside VFIO, such as KVM, may act on the IOMMU on behalf of
+ * whoever holds a VFIO group.  A reference on the group's file proves nothing:
+ * the group may be in no container, or leave it.  So an external user counts
+ * in group->container_users, exactly as an open device fd does, and is given
+ * only when the container has an IOMMU driver.  VFIO's own rules then keep the
+ * protection: VFIO_GROUP_UNSET_CONTAINER is EBUSY, and the group's file, which
+ * the count pins, is not released.
+ *
+ * Unlike an open device fd, an external user does not keep the host from taking
+ * its device back.  When the last device of the group leaves VFIO,
+ * vfio_external_revoke() marks the users dead, takes their counts back and
+ * waits for an RCU grace period, and only then does the group lose its IOMMU.
+ * A dead user is an empty handle: nothing but put() is left to do with it.
+ *
+ * Who pins what
+ *
+ *	user	pins the file, from get() until put(); the file pins the struct
+ *		vfio_group (through its cdev) and this module
+ *	user	pins the container's IOMMU driver and domain, through
+ *		group->container_users, from get() until put() or revoke
+ *	nobody	pins the devices and the iommu_group
+ *
+ * Locks
+ *
+ *	group->group_lock	the count of a user, and whether it is dead.  Check
+ *				and count happen under it at once, so nothing can
+ *				come between.  SET/UNSET_CONTAINER, the release of
+ *				the file and the last device hold it, too.
+ *	vfio_external_lock	the hash of all users, and which VM is seen by a
+ *				file's drivers.  Taken inside group->group_lock;
+ *				only kvm_ref_lock is taken inside it.
+ *
+ * struct vfio_group is known to others, so users live in a hash beside it,
+ * keyed by file: a group is open once, hence it has one file at a time.
+ */
+#include <linux/cleanup.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/iommu.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/vfio.h>
+
+#include "vfio.h"
+
+/**
+ * struct vfio_external_user - one external user of one VFIO file
+ * @node: in vfio_external_users, newest first; vfio_external_lock
+ * @file: the VFIO file, pinned
+ * @group: the group of @file, NULL for a device cdev
+ * @kvm: the VM it acts for, or NULL; vfio_external_lock
+ * @counted: has a count in @group->container_users; @group->group_lock
+ * @dead: the host took the group back; written under @group->group_lock, read
+ *	under it or in RCU read-side sections
+ */
+struct vfio_external_user {
+	struct hlist_node node;
+	struct file *file;
+	struct vfio_group *group;
+	struct kvm *kvm;
+	bool counted;
+	bool dead;
+};
+
+static DEFINE_SPINLOCK(vfio_external_lock);
+static DEFINE_HASHTABLE(vfio_external_users, 8);
+
+/* A device fd that came from a group is pinned by that group, not by this. */
+static bool vfio_external_is_cdev(struct file *file)
+{
+	struct vfio_device_file *df = file->private_data;
+
+	return IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV) &&
+	       file->f_op == &vfio_device_fops && !df->group;
+}
+
+/* Let drivers see the VM of the newest user of @file that has one. */
+static void vfio_external_update_kvm(struct file *file)
+{
+	struct vfio_external_user *user;
+	struct kvm *kvm = NULL;
+
+	lockdep_assert_held(&vfio_external_lock);
+
+	hash_for_each_possible(vfio_external_users, user, node,
+			       (unsigned long)file) {
+		if (user->file == file && user->kvm) {
+			kvm = user->kvm;
+			break;
+		}
+	}
+	vfio_file_set_kvm(file, kvm);
+}
+
+static void vfio_external_publish(struct vfio_external_user *user)
+{
+	guard(spinlock)(&vfio_external_lock);
+	hash_add(vfio_external_users, &user->node, (unsigned long)user->file);
+}
+
+static void vfio_external_unpublish(struct vfio_external_user *user)
+{
+	guard(spinlock)(&vfio_external_lock);
+	hash_del(&user->node);
+	if (user->kvm)
+		vfio_external_update_kvm(user->file);
+}
+
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
+/*
+ * Check and count under one hold of the group's lock.  Neither the container
+ * nor its IOMMU driver can go as long as the count is there: a container drops
+ * its driver with its last group, and a group leaves only at one user.
+ */
+static int vfio_external_pin(struct vfio_external_user *user)
+{
+	struct vfio_group *group = user->group;
+	int ret;
+
+	guard(mutex)(&group->group_lock);
+
+	if (group->type == VFIO_NO_IOMMU)
+		return -EPERM;
+
+	/* The last device clears it, an iommufd stays until the file goes. */
+	if (!group->iommu_group)
+		return -EINVAL;
+
+	if (!group->iommufd) {
+		if (!group->container)
+			return -EINVAL;
+		ret = vfio_group_use_container(group);
+		if (ret)
+			return ret;
+		user->counted = true;
+	}
+	vfio_external_publish(user);
+	return 0;
+}
+
+static void vfio_external_uncount(struct vfio_external_user *user)
+{
+	lockdep_assert_held(&user->group->group_lock);
+
+	if (user->counted) {
+		user->counted = false;
+		vfio_group_unuse_container(user->group);
+	}
+}
+
+static void vfio_external_unpin(struct vfio_external_user *user)
+{
+	guard(mutex)(&user->group->group_lock);
+	vfio_external_unpublish(user);
+	vfio_external_uncount(user);
+}
+
+/**
+ * vfio_external_in_use - Does a live external user hold the group?
+ * @group: the group
+ *
+ * For a group on an iommufd, which has no count of its users.
+ *
+ * Context: Process context.  The caller holds @group->group_lock.
+ * Return: true if there is one.
+ */
+bool vfio_external_in_use(struct vfio_group *group)
+{
+	struct vfio_external_user *user;
+
+	lockdep_assert_held(&group->group_lock);
+	guard(spinlock)(&vfio_external_lock);
+
+	hash_for_each_possible(vfio_external_users, user, node,
+			       (unsigned long)group->opened_file)
+		if (user->group == group && !user->dead)
+			return true;
+	return false;
+}
+
+/**
+ * vfio_external_revoke - The host takes a group back from its external users
+ * @group: the group, whose last device is leaving VFIO
+ *
+ * On return every external user of the group is dead, none of them is in the
+ * middle of an RCU read-side section that it entered alive, and
+ * group->container_users is what it would be without them.  New ones are
+ * refused because the caller clears group->iommu_group before it lets go of the
+ * lock.
+ *
+ * Context: Process context, may sleep.  The caller holds @group->group_lock.
+ */
+void vfio_external_revoke(struct vfio_group *group)
+{
+	struct vfio_external_user *user;
+	bool found = false;
+
+	lockdep_assert_held(&group->group_lock);
+
+	/* fput() may be called under a spinlock; each user keeps the file. */
+	spin_lock(&vfio_external_lock);
+	hash_for_each_possible(vfio_external_users, user, node,
+			       (unsigned long)group->opened_file) {
+		if (user->group != group || user->dead)
+			continue;
+		WRITE_ONCE(user->dead, true);
+		vfio_external_uncount(user);
+		found = true;
+	}
+	spin_unlock(&vfio_external_lock);
+
+	if (found)
+		synchronize_rcu();
+}
+
+/**
+ * vfio_external_iommu_id - The number of the group
+ * @user: the external user
+ *
+ * It is the N of /dev/vfio/N and of /sys/kernel/iommu_groups/N.
+ *
+ * Context: Process context, may sleep.  Takes the group's lock.
+ * Return: The number; -ENODEV if the group is dead; -EINVAL for a cdev.
+ */
+static int vfio_external_iommu_id(struct vfio_external_user *user)
+{
+	struct vfio_group *group = user->group;
+
+	if (!group)
+		return -EINVAL;
+
+	guard(mutex)(&group->group_lock);
+	return user->dead ? -ENODEV : iommu_group_id(group->iommu_group);
+}
+
+/**
+ * vfio_external_iommu_group - The group as the IOMMU layer knows it
+ * @user: the external user
+ *
+ * Context: Process context, may sleep.  Takes the group's lock.
+ * Return: The group, with a reference that the caller gives back by
+ * iommu_group_put() soon, for it delays the end of the group; NULL if the group
+ * is dead, and for a cdev.
+ */
+static struct iommu_group *
+vfio_external_iommu_group(struct vfio_external_user *user)
+{
+	struct vfio_group *group = user->group;
+
+	if (!group)
+		return NULL;
+
+	guard(mutex)(&group->group_lock);
+	return user->dead ? NULL : iommu_group_ref_get(group->iommu_group);
+}
+
+/**
+ * vfio_external_check_extension - VFIO_CHECK_EXTENSION of the container
+ * @user: the external user
+ * @arg: the extension, VFIO_DMA_CC_IOMMU for instance (uapi/linux/vfio.h)
+ *
+ * Context: Process context, may sleep.  Takes the group's and the container's
+ * lock.
+ * Return: What the container's IOMMU driver answers (0: not supported); -ENODEV
+ * if the group is dead; -ENOTTY if the file is in no container (iommufd, cdev).
+ */
+static long vfio_external_check_extension(struct vfio_external_user *user,
+					  unsigned long arg)
+{
+	struct vfio_group *group = user->group;
+
+	if (!group)
+		return -ENOTTY;
+
+	guard(mutex)(&group->group_lock);
+	if (user->dead)
+		return -ENODEV;
+	if (!user->counted)
+		return -ENOTTY;
+	return vfio_group_check_extension(group, arg);
+}
+
+static bool vfio_external_is_emulated(const struct vfio_external_user *user)
+{
+	return user->group && user->group->type == VFIO_EMULATED_IOMMU;
+}
+#else
+static int vfio_external_pin(struct vfio_external_user *user)
+{
+	return -EINVAL;
+}
+
+static void vfio_external_unpin(struct vfio_external_user *user)
+{
+}
+
+static int vfio_external_iommu_id(struct vfio_external_user *user)
+{
+	return -EINVAL;
+}
+
+static struct iommu_group *
+vfio_external_iommu_group(struct vfio_external_user *user)
+{
+	return NULL;
+}
+
+static long vfio_external_check_extension(struct vfio_external_user *user,
+					  unsigned long arg)
+{
+	return -ENOTTY;
+}
+
+static bool vfio_external_is_emulated(const struct vfio_external_user *user)
+{
+	return false;
+}
+#endif /* CONFIG_VFIO_GROUP */
+
+/**
+ * vfio_external_get - Become an external user of a VFIO file
+ * @file: a group that is in a container with its IOMMU set or on an iommufd, or
+ *	a device cdev, bound or not.  A file can have any number of users.
+ *
+ * Context: Process context, may sleep.  Takes the group's lock, so the caller
+ * must not hold kvm->lock.  The caller pins @file and this module for the call.
+ * Return: The user, or an ERR_PTR:
+ * -EINVAL if @file is no group and no cdev, if the group is in no container, if
+ * the container has no IOMMU set, or if the host took the group back;
+ * -EPERM for a group without an IOMMU (no-IOMMU mode);
+ * -ENOMEM.
+ */
+static struct vfio_external_user *vfio_external_get(struct file *file)
+{
+	struct vfio_group *group = vfio_group_from_file(file);
+	struct vfio_external_user *user;
+	int ret = 0;
+
+	if (!group && !vfio_external_is_cdev(file))
+		return ERR_PTR(-EINVAL);
+
+	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return ERR_PTR(-ENOMEM);
+
+	user->file = get_file(file);
+	user->group = group;
+
+	/* Publishes the user, so it is the last step that can fail. */
+	if (group)
+		ret = vfio_external_pin(user);
+	else
+		vfio_external_publish(user);
+	if (ret) {
+		fput(file);
+		kfree(user);
+		return ERR_PTR(ret);
+	}
+	return user;
+}
+
+/**
+ * vfio_external_put - Stop being an external user
+ * @user: the external user; gone on return
+ *
+ * Gives its count back, and drivers see its VM no more.
+ *
+ * Context: Process context, may sleep.  Takes the group's lock, so the caller
+ * must not hold kvm->lock.  Cannot fail and allocates nothing.
+ */
+static void vfio_external_put(struct vfio_external_user *user)
+{
+	if (user->group)
+		vfio_external_unpin(user);
+	else
+		vfio_external_unpublish(user);
+	fput(user->file);
+	kfree(user);
+}
+
+/**
+ * vfio_external_set_kvm - Name the VM that the user acts for
+ * @user: the external user
+ * @kvm: the VM, which the caller keeps alive until @user is put, or NULL
+ *
+ * At the next first open of a device, its driver sees the VM of the newest user
+ * of the file; when that one is put, the one before it is seen again.
+ *
+ * Context: Any context in which a spinlock may be taken, but no interrupt.
+ */
+static void vfio_external_set_kvm(struct vfio_external_user *user,
+				  struct kvm *kvm)
+{
+	guard(spinlock)(&vfio_external_lock);
+	user->kvm = kvm;
+	vfio_external_update_kvm(user->file);
+}
+
+/**
+ * vfio_external_alive - Is the group still protected?
+ * @user: the external user
+ *
+ * It ends when the host takes the last device of the group away from VFIO; then
+ * nothing is left for the user but to be put.  The protection outlives each RCU
+ * read-side section in which this returned true.
+ *
+ * Context: RCU read-side section; any, if the answer is only a hint.
+ * Return: true if it is.
+ */
+static bool vfio_external_alive(const struct vfio_external_user *user)
+{
+	return !READ_ONCE(user->dead);
+}
+
+/**
+ * vfio_external_enforced_coherent - Does the IOMMU make all DMA coherent?
+ * @user: the external user
+ *
+ * A container answers for all its groups at once.  Where it says no, the group
+ * itself is coherent nevertheless if each of its devices can only be attached
+ * to a domain that enforces it.  Devices with an emulated IOMMU (mdev) do no DMA
+ * of their own.
+ *
+ * Context: Process context, may sleep.  Takes the group's and the container's
+ * lock.
+ * Return: true if all DMA of the group or device is coherent with CPU caches.
+ */
+static bool vfio_external_enforced_coherent(struct vfio_external_user *user)
+{
+	return vfio_external_is_emulated(user) ||
+	       vfio_external_check_extension(user, VFIO_DMA_CC_IOMMU) > 0 ||
+	       vfio_file_enforced_coherent(user->file);
+}
+
+const struct vfio_external_api vfio_external_api = {
+	.version		= VFIO_EXTERNAL_API_VERSION,
+	.get			= vfio_external_get,
+	.put			= vfio_external_put,
+	.set_kvm		= vfio_external_set_kvm,
+	.alive			= vfio_external_alive,
+	.iommu_id		= vfio_external_iommu_id,
+	.iommu_group		= vfio_external_iommu_group,
+	.check_extension	= vfio_external_check_extension,
+	.enforced_coherent	= vfio_external_enforced_coherent,
+};
+EXPORT_SYMBOL_GPL(vfio_external_api);
