@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM-VFIO pseudo device: which VFIO files a VM holds, and what follows from it
+ *
+ * User space creates at most one such device per VM and adds to it the VFIO
+ * groups (or device cdevs) whose devices the guest drives.  For each of them KVM
+ * becomes an external user (see include/linux/vfio_external.h): the file is
+ * accepted only if the IOMMU protects it, and stays protected while it is held.
+ *
+ * Who pins what
+ *
+ *	fd of the device  pins the VM until the device is gone (KVM core); the VM
+ *			  never pins the fd
+ *	member		  is one held file; through its external user it pins the
+ *			  file and the file's protection from ADD until DEL or the
+ *			  end of the device
+ *	device		  pins vfio.ko (symbol_get) while it has members
+ *
+ * Locks
+ *
+ *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create().
+ *			Never held together with anything below: VFIO takes it
+ *			(drivers, the last put of a VM) under its group lock.
+ *	kv->lock	everything in struct kvm_vfio and its members.  Outermost
+ *			of VFIO's locks; kvm->lock is never taken under it.
+ *
+ * KVM core calls .release with kvm->lock held, which only unpublishes; .destroy
+ * follows without it and lets everything go before the last close returns.
+ */
+#define pr_fmt(fmt) "kvm-vfio: " fmt
+
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/hashtable.h>
+#include <linux/iommu.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+#include <asm/kvm_ppc.h>
+#endif
+
+#include "vfio.h"
+
+#define KVM_VFIO_HASH_BITS	8
+
+/**
+ * struct kvm_vfio_member - one VFIO file that the VM holds
+ * @node: in kvm_vfio.members, by @file
+ * @file: what was added, whatever its fd number; pinned by @user
+ * @user: KVM as an external user of @file
+ * @noncoherent: counted in kvm_vfio.nr_noncoherent; fixed at ADD
+ * @has_tce: a TCE table of the VM may be attached to hardware tables of the group
+ */
+struct kvm_vfio_member {
+	struct hlist_node node;
+	struct file *file;
+	struct vfio_external_user *user;
+	bool noncoherent;
+	bool has_tce;
+};
+
+/**
+ * struct kvm_vfio - the KVM-VFIO device of one VM
+ * @lock: guards all that follows
+ * @kvm: the VM, pinned by the fd of the device; constant
+ * @vfio: VFIO's functions, NULL while there are no members
+ * @nr_members: files held
+ * @nr_noncoherent: members whose DMA may bypass the CPU caches
+ * @members: the files held; hashed, so that the cost of a look-up does not grow
+ */
+struct kvm_vfio {
+	struct mutex lock;	/* guards all below */
+	struct kvm *kvm;
+	const struct vfio_external_api *vfio;
+	unsigned int nr_members;
+	unsigned int nr_noncoherent;
+	DECLARE_HASHTABLE(members, KVM_VFIO_HASH_BITS);
+};
+
+static struct kvm_vfio_member *kvm_vfio_find(struct kvm_vfio *kv,
+					     struct file *file)
+{
+	struct kvm_vfio_member *member;
+
+	lockdep_assert_held(&kv->lock);
+
+	hash_for_each_possible(kv->members, member, node, (unsigned long)file)
+		if (member->file == file)
+			return member;
+	return NULL;
+}
+
+/* A VFIO file, but no external users: say so once, the errno cannot. */
+static void kvm_vfio_warn_foreign(struct file *file)
+{
+	bool (*is_valid)(struct file *file) = symbol_get(vfio_file_is_valid);
+
+	if (!is_valid)
+		return;
+	if (is_valid(file))
+		pr_warn_once("vfio.ko has no external users as this kvm.ko needs them: load the vfio.ko that belongs to it\n");
+	symbol_put(vfio_file_is_valid);
+}
+
+/* Take VFIO's functions, and the module with them, for the first member. */
+static int kvm_vfio_bind(struct kvm_vfio *kv, struct file *file)
+{
+	const struct vfio_external_api *vfio;
+
+	lockdep_assert_held(&kv->lock);
+
+	if (kv->vfio)
+		return 0;
+
+	vfio = symbol_get(vfio_external_api);
+	if (vfio && vfio->version != VFIO_EXTERNAL_API_VERSION) {
+		symbol_put(vfio_external_api);
+		vfio = NULL;
+	}
+	if (!vfio) {
+		kvm_vfio_warn_foreign(file);
+		return -EINVAL;
+	}
+	kv->vfio = vfio;
+	return 0;
+}
+
+static void kvm_vfio_unbind_unused(struct kvm_vfio *kv)
+{
+	lockdep_assert_held(&kv->lock);
+
+	if (kv->vfio && !kv->nr_members) {
+		kv->vfio = NULL;
+		symbol_put(vfio_external_api);
+	}
+}
+
+static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
+						      struct file *file)
+{
+	struct kvm_vfio_member *member __free(kfree) =
+		kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+
+	lockdep_assert_held(&kv->lock);
+
+	if (!member)
+		return ERR_PTR(-ENOMEM);
+
+	member->user = kv->vfio->get(file);
+	if (IS_ERR(member->user))
+		return ERR_CAST(member->user);
+
+	member->file = file;
+	member->noncoherent = !kv->vfio->enforced_coherent(member->user);
+	return_ptr(member);
+}
+
+/*
+ * Nothing here can fail.  The VM is prepared for an assigned device before
+ * drivers see the VM through the file.
+ */
+static void kvm_vfio_member_publish(struct kvm_vfio *kv,
+				    struct kvm_vfio_member *member)
+{
+	lockdep_assert_held(&kv->lock);
+
+	kvm_arch_start_assignment(kv->kvm);
+	if (member->noncoherent && !kv->nr_noncoherent++)
+		kvm_arch_register_noncoherent_dma(kv->kvm);
+
+	hash_add(kv->members, &member->node, (unsigned long)member->file);
+	kv->nr_members++;
+	kv->vfio->set_kvm(member->user, kv->kvm);
+}
+
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
+				struct kvm_vfio_member *member)
+{
+	struct iommu_group *group;
+
+	lockdep_assert_held(&kv->lock);
+
+	if (!member->has_tce)
+		return;
+
+	member->has_tce = false;
+	group = kv->vfio->iommu_group(member->user);
+	if (group) {
+		kvm_spapr_tce_release_iommu_group(kv->kvm, group);
+		iommu_group_put(group);
+	}
+}
+#else
+static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
+				struct kvm_vfio_member *member)
+{
+}
+#endif
+
+/* Publish backwards; the VM is an assigned one until the file is let go. */
+static void kvm_vfio_member_release(struct kvm_vfio *kv,
+				    struct kvm_vfio_member *member)
+{
+	lockdep_assert_held(&kv->lock);
+
+	hash_del(&member->node);
+	kv->nr_members--;
+
+	kvm_vfio_detach_tce(kv, member);
+	kv->vfio->put(member->user);
+
+	if (member->noncoherent && !--kv->nr_noncoherent)
+		kvm_arch_unregister_noncoherent_dma(kv->kvm);
+	kvm_arch_end_assignment(kv->kvm);
+	kfree(member);
+}
+
+/**
+ * kvm_vfio_add - KVM_DEV_VFIO_FILE_ADD, alias KVM_DEV_VFIO_GROUP_ADD
+ * @kv: the device
+ * @fd: fd of a VFIO group or of a VFIO device cdev
+ *
+ * Context: Process context.  Takes @kv->lock.
+ * Return: 0, or with nothing changed:
+ * -EBADF if @fd is not open (or is O_PATH);
+ * -EINVAL if it is no VFIO file, if its group has no container, if the container
+ * has no IOMMU set, or if vfio.ko has no external users;
+ * -EPERM for a no-IOMMU group;
+ * -EEXIST if the VM holds the file already;
+ * -ENOMEM.
+ */
+static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
+{
+	struct file *file __free(fput) = fget(fd);
+	struct kvm_vfio_member *member;
+	int ret;
+
+	if (!file)
+		return -EBADF;
+
+	guard(mutex)(&kv->lock);
+
+	if (kvm_vfio_find(kv, file))
+		return -EEXIST;
+
+	ret = kvm_vfio_bind(kv, file);
+	if (ret)
+		return ret;
+
+	member = kvm_vfio_member_create(kv, file);
+	if (IS_ERR(member)) {
+		kvm_vfio_unbind_unused(kv);
+		return PTR_ERR(member);
+	}
+	kvm_vfio_member_publish(kv, member);
+	return 0;
+}
+
+/**
+ * kvm_vfio_del - KVM_DEV_VFIO_FILE_DEL, alias KVM_DEV_VFIO_GROUP_DEL
+ * @kv: the device
+ * @fd: any fd of a file that the VM holds; open device fds do not matter
+ *
+ * Context: Process context.  Takes @kv->lock.
+ * Return: 0; -EBADF if @fd is not open; -ENOENT if the VM does not hold the file.
+ */
+static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
+{
+	struct file *file __free(fput) = fget(fd);
+	struct kvm_vfio_member *member;
+
+	if (!file)
+		return -EBADF;
+
+	guard(mutex)(&kv->lock);
+
+	member = kvm_vfio_find(kv, file);
+	if (!member)
+		return -ENOENT;
+
+	kvm_vfio_member_release(kv, member);
+	kvm_vfio_unbind_unused(kv);
+	return 0;
+}
+
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
+			       struct kvm_vfio_member *member, int tablefd)
+{
+	struct file *table __free(fput) = fget(tablefd);
+	struct iommu_group *group;
+	int ret = -EINVAL;
+
+	lockdep_assert_held(&kv->lock);
+
+	if (!table)
+		return -EBADF;
+
+	/* NULL: the host took the group back, or the file is a cdev. */
+	group = kv->vfio->iommu_group(member->user);
+	if (!group)
+		return -EINVAL;
+
+	/* Without it the group has no hardware TCE tables (emulated IOMMU). */
+	if (iommu_group_get_iommudata(group))
+		ret = kvm_spapr_tce_attach_iommu_group(kv->kvm, tablefd, group);
+	if (!ret)
+		member->has_tce = true;
+
+	iommu_group_put(group);
+	return ret;
+}
+
+/**
+ * kvm_vfio_set_spapr_tce - KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE
+ * @kv: the device
+ * @arg: which held group gets which TCE table (LIOBN) of the VM
+ *
+ * Context: Process context.  Takes @kv->lock.
+ * Return: 0, or checked in this order:
+ * -EFAULT if @arg cannot be read;
+ * -EBADF if its group fd is not open;
+ * -ENOENT if the VM does not hold that group;
+ * -EBADF if its table fd is not open;
+ * -EINVAL if that is no TCE table of this VM, if the group has no hardware TCE
+ * tables or none that matches, or if the host took the group back;
+ * -ENOMEM.
+ */
+static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
+{
+	struct kvm_vfio_spapr_tce param;
+	struct kvm_vfio_member *member;
+
+	if (copy_from_user(&param, arg, sizeof(param)))
+		return -EFAULT;
+
+	struct file *file __free(fput) = fget(param.groupfd);
+
+	if (!file)
+		return -EBADF;
+
+	guard(mutex)(&kv->lock);
+
+	member = kvm_vfio_find(kv, file);
+	if (!member)
+		return -ENOENT;
+	return kvm_vfio_attach_tce(kv, member, param.tablefd);
+}
+#else
+static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
+{
+	return -ENXIO;
+}
+#endif
+
+/* The one list of attributes; KVM_HAS_DEVICE_ATTR is made of it. */
+static int kvm_vfio_has_attr(struct kvm_device *dev,
+			     struct kvm_device_attr *attr)
+{
+	if (attr->group != KVM_DEV_VFIO_FILE)
+		return -ENXIO;
+
+	switch (attr->attr) {
+	case KVM_DEV_VFIO_FILE_ADD:
+	case KVM_DEV_VFIO_FILE_DEL:
+		return 0;
+	case KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE:
+		return IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU) ? 0 : -ENXIO;
+	default:
+		return -ENXIO;
+	}
+}
+
+static int kvm_vfio_set_attr(struct kvm_device *dev,
+			     struct kvm_device_attr *attr)
+{
+	void __user *arg = u64_to_user_ptr(attr->addr);
+	int ret = kvm_vfio_has_attr(dev, attr);
+	s32 fd;
+
+	if (ret)
+		return ret;
+
+	if (attr->attr == KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE)
+		return kvm_vfio_set_spapr_tce(dev->private, arg);
+
+	if (get_user(fd, (s32 __user *)arg))
+		return -EFAULT;
+
+	return attr->attr == KVM_DEV_VFIO_FILE_ADD ?
+		kvm_vfio_add(dev->private, fd) : kvm_vfio_del(dev->private, fd);
+}
+
+/*
+ * KVM core has taken the device off the VM's list, so that a new one can be
+ * made.  What it holds is let go in kvm_vfio_destroy(): VFIO's locks must not be
+ * taken under kvm->lock.
+ */
+static void kvm_vfio_release(struct kvm_device *dev)
+{
+	lockdep_assert_held(&dev->kvm->lock);
+}
+
+/* Nobody else can reach the device; the lock is there to be asserted. */
+static void kvm_vfio_destroy(struct kvm_device *dev)
+{
+	struct kvm_vfio *kv = dev->private;
+	struct kvm_vfio_member *member;
+	struct hlist_node *next;
+	int bucket;
+
+	lockdep_assert_not_held(&dev->kvm->lock);
+
+	scoped_guard(mutex, &kv->lock) {
+		hash_for_each_safe(kv->members, bucket, next, member, node)
+			kvm_vfio_member_release(kv, member);
+		kvm_vfio_unbind_unused(kv);
+	}
+	mutex_destroy(&kv->lock);
+	kfree(kv);
+	kfree(dev);
+}
+
+static int kvm_vfio_create(struct kvm_device *dev, u32 type);
+
+static const struct kvm_device_ops kvm_vfio_ops = {
+	.name = "kvm-vfio",
+	.create = kvm_vfio_create,
+	.release = kvm_vfio_release,
+	.destroy = kvm_vfio_destroy,
+	.set_attr = kvm_vfio_set_attr,
+	.has_attr = kvm_vfio_has_attr,
+};
+
+static int kvm_vfio_create(struct kvm_device *dev, u32 type)
+{
+	struct kvm_device *other;
+	struct kvm_vfio *kv;
+
+	lockdep_assert_held(&dev->kvm->lock);
+
+	list_for_each_entry(other, &dev->kvm->devices, vm_node)
+		if (other->ops == &kvm_vfio_ops)
+			return -EBUSY;
+
+	kv = kzalloc(sizeof(*kv), GFP_KERNEL_ACCOUNT);
+	if (!kv)
+		return -ENOMEM;
+
+	mutex_init(&kv->lock);
+	hash_init(kv->members);
+	kv->kvm = dev->kvm;
+	dev->private = kv;
+	return 0;
+}
+
+int kvm_vfio_ops_init(void)
+{
+	return kvm_register_device_ops(&kvm_vfio_ops, KVM_DEV_TYPE_VFIO);
+}
+
+void kvm_vfio_ops_exit(void)
+{
+	kvm_unregister_device_ops(KVM_DEV_TYPE_VFIO);
+}
