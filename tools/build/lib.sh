@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2034
+#
+# Shared by the scripts in tools/build: where things are, and how to fail.
+#
+# KVM_VFIO_CACHE  downloads and unpacked packages, shared by all clones
+# KVM_VFIO_BUILD  everything built from this clone
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${KVM_VFIO_BUILD:-$top/build}
+cache=${KVM_VFIO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-vfio}
+flavours='x86_64 ppc64le ppc64le-64k'
+
+# The names that Debian and kbuild have for our three flavours.
+flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; *) echo ppc64el ;; esac; }
+flavour_image() {
+	case $1 in
+	x86_64) echo amd64 ;;
+	ppc64le) echo powerpc64le ;;
+	ppc64le-64k) echo powerpc64le-64k ;;
+	esac
+}
+flavour_karch() { case $1 in x86_64) echo x86 ;; *) echo powerpc ;; esac; }
+flavour_cross() {
+	case $1 in
+	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
+	*) [ "$(uname -m)" = ppc64le ] || echo powerpc64le-linux-gnu- ;;
+	esac
+}
+flavour_var() { echo "$1" | tr - _; }
+
+say() { echo "kvm-vfio: $*" >&2; }
+
+# die WHAT-IS-WRONG WHAT-TO-DO
+die() {
+	echo "kvm-vfio: error: $1" >&2
+	[ -z "${2:-}" ] || echo "kvm-vfio: to do: $2" >&2
+	exit 1
+}
+
+need_tool() {
+	command -v "$1" >/dev/null 2>&1 ||
+		die "$1 is not installed" "make deps (installs what is missing through apt)"
+}
+
+# need_space DIR MIB
+need_space() {
+	mkdir -p "$1"
+	free=$(($(df -Pk "$1" | awk 'NR == 2 { print $4 }') / 1024))
+	[ "$free" -ge "$2" ] ||
+		die "only $free MiB free in $1, $2 MiB are needed" \
+		    "free some space, or set KVM_VFIO_CACHE and KVM_VFIO_BUILD to another disk"
+}
+
+# Two runs at once: the second waits.  Held until the script ends.
+take_lock() {
+	mkdir -p "$(dirname "$1")"
+	exec 9>"$1"
+	flock -n 9 && return
+	say "waiting for another run to finish with $(dirname "$1")"
+	flock 9
+}
+
+# Run a command with its output in a log; show the end of it if it fails.
+logged() {
+	log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 </dev/null && return
+	tail -n 20 "$log" >&2
+	die "'$*' failed" "read $log"
+}
+
+host_release() {
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	case ${VERSION_CODENAME:-} in
+	bookworm | trixie) echo "$VERSION_CODENAME" ;;
+	*) die "this is ${PRETTY_NAME:-not Debian}: Debian 12 (bookworm) or 13 (trixie) is needed" \
+	       "run it on, or in a chroot of, one of these" ;;
+	esac
+}
