@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# kvm-vfio: 'make help' says what there is.
+
+# Only the scripts run in parallel, each within itself.
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+BUILD ?= build
+export KVM_VFIO_BUILD := $(abspath $(BUILD))
+export LAB_BUILD := $(KVM_VFIO_BUILD)
+B := $(KVM_VFIO_BUILD)
+
+ARCH ?= x86_64 ppc64le
+MODULES ?= ours
+
+cross-x86_64 := $(if $(filter x86_64,$(shell uname -m)),,x86_64-linux-gnu-)
+cross-ppc64le := $(if $(filter ppc64le,$(shell uname -m)),,powerpc64le-linux-gnu-)
+karch-x86_64 := x86
+karch-ppc64le := powerpc
+flavours-x86_64 := x86_64
+flavours-ppc64le := ppc64le ppc64le-64k
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo           install what is missing, build, show it on x86 and POWER9
+##   ARCH=x86_64         on one of them (or ppc64le)
+##   MODULES=stock       the same story on Debian's own modules
+.PHONY: demo
+demo: deps
+	@tools/build/fetch qemu
+	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
+	@$(MAKE) $(foreach a,$(ARCH),$(B)/demo/$(a)/holder)
+	@MODULES=$(MODULES) tools/demo/demo $(ARCH)
+
+$(B)/demo/%/holder: tools/demo/holder.c
+	@mkdir -p $(@D)
+	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
+
+## make check          build and run all tests on all lab machines
+.PHONY: check
+check: deps
+	@$(MAKE) modules tests
+	@tools/testing/check tools/testing/check.list
+
+## make check-stock    the same tests on Debian's modules: known defects must show
+.PHONY: check-stock
+check-stock: deps
+	@tools/build/fetch
+	@$(MAKE) tests
+	@tools/testing/check tools/testing/check-stock.list
+
+## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/modules/
+.PHONY: modules
+modules:
+	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
+
+## make tests          the programs that run in the lab machines: build/tests/
+.PHONY: tests
+tests:
+	@tools/build/uapi
+	@tools/build/overlay
+	@$(MAKE) $(addprefix tests-,$(ARCH))
+
+.PHONY: tests-%
+tests-%:
+	@mkdir -p $(B)/tests/$*
+	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
+		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
+		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
+
+## make shell          a prompt in a lab machine (MACHINE=x86, or power9, ...)
+MACHINE ?= x86
+.PHONY: shell
+shell:
+	@tools/testing/lab/run -m $(MACHINE) -k $(MODULES) --shell
+
+## make deps           install what the above need and this machine lacks
+.PHONY: deps
+deps:
+	@tools/build/deps
+
+## make update-base    look for a newer 6.12 in Debian's mirror
+.PHONY: update-base
+update-base:
+	@tools/build/fetch update
+
+## make clean          remove what was built (clean-cache: what was downloaded)
+.PHONY: clean clean-cache
+clean:
+	rm -rf $(B)
+clean-cache:
+	rm -rf "$${KVM_VFIO_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kvm-vfio}"
