@@ -32,7 +32,7 @@ help:
 demo: deps
 	@tools/build/fetch qemu
 	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
-	@$(MAKE) $(foreach a,$(ARCH),$(B)/demo/$(a)/holder)
+	@flock $(B)/tests.lock $(MAKE) $(foreach a,$(ARCH),$(B)/demo/$(a)/holder)
 	@MODULES=$(MODULES) tools/demo/demo $(ARCH)
 
 $(B)/demo/%/holder: tools/demo/holder.c
@@ -62,7 +62,7 @@ modules:
 tests:
 	@tools/build/uapi
 	@tools/build/overlay
-	@$(MAKE) $(addprefix tests-,$(ARCH))
+	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(ARCH))
 
 .PHONY: tests-%
 tests-%:

@@ -24,7 +24,8 @@
  *		vfio_group (through its cdev) and this module
  *	user	pins the container's IOMMU driver and domain, through
  *		group->container_users, from get() until put() or revoke
- *	nobody	pins the devices and the iommu_group
+ *	nobody	pins the devices of a group, or the iommu_group; the file of a cdev
+ *		pins its device, as it does without a user
  *
  * Locks
  *
@@ -217,6 +218,7 @@ void vfio_external_revoke(struct vfio_group *group)
 	}
 	spin_unlock(&vfio_external_lock);
 
+	/* VFIO's list of groups waits, too, but only if there was a user. */
 	if (found)
 		synchronize_rcu();
 }
@@ -242,24 +244,30 @@ static int vfio_external_iommu_id(struct vfio_external_user *user)
 }
 
 /**
- * vfio_external_iommu_group - The group as the IOMMU layer knows it
+ * vfio_external_with_group - Do something with the group while it is protected
  * @user: the external user
+ * @fn: called with the group as the IOMMU layer knows it, and with @data
+ * @data: for @fn
  *
- * Context: Process context, may sleep.  Takes the group's lock.
- * Return: The group, with a reference that the caller gives back by
- * iommu_group_put() soon, for it delays the end of the group; NULL if the group
- * is dead, and for a cdev.
+ * The group can neither lose its protection nor its last device while @fn runs,
+ * so @fn needs no reference on it, and must not keep one.
+ *
+ * Context: Process context, may sleep.  Takes the group's lock and calls @fn with
+ * it; @fn may take kvm->lock.
+ * Return: What @fn returned; -ENODEV if the group is dead, and for a cdev.
  */
-static struct iommu_group *
-vfio_external_iommu_group(struct vfio_external_user *user)
+static int vfio_external_with_group(struct vfio_external_user *user,
+				    int (*fn)(struct iommu_group *group,
+					      void *data),
+				    void *data)
 {
 	struct vfio_group *group = user->group;
 
 	if (!group)
-		return NULL;
+		return -ENODEV;
 
 	guard(mutex)(&group->group_lock);
-	return user->dead ? NULL : iommu_group_ref_get(group->iommu_group);
+	return user->dead ? -ENODEV : fn(group->iommu_group, data);
 }
 
 /**
@@ -288,9 +296,37 @@ static long vfio_external_check_extension(struct vfio_external_user *user,
 	return vfio_group_check_extension(group, arg);
 }
 
-static bool vfio_external_is_emulated(const struct vfio_external_user *user)
+static int vfio_external_dev_incoherent(struct device *dev, void *unused)
 {
-	return user->group && user->group->type == VFIO_EMULATED_IOMMU;
+	return !device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+}
+
+/*
+ * A container answers for all its groups at once.  Where it says no, the group
+ * itself is coherent nevertheless if each of its devices can only be attached
+ * to a domain that enforces it.  All of them are asked, whether or not VFIO
+ * knows them: any of them may be the one that does DMA.
+ */
+static bool vfio_external_group_coherent(struct vfio_group *group)
+{
+	guard(mutex)(&group->group_lock);
+
+	if (group->type == VFIO_EMULATED_IOMMU)
+		return true;
+	if (!group->iommu_group)
+		return false;
+	if (group->container &&
+	    vfio_group_check_extension(group, VFIO_DMA_CC_IOMMU) > 0)
+		return true;
+	return !iommu_group_for_each_dev(group->iommu_group, NULL,
+					 vfio_external_dev_incoherent);
+}
+
+static bool vfio_external_cdev_emulated(struct file *file)
+{
+	struct vfio_device_file *df = file->private_data;
+
+	return df->device->group->type == VFIO_EMULATED_IOMMU;
 }
 #else
 static int vfio_external_pin(struct vfio_external_user *user)
@@ -307,10 +343,12 @@ static int vfio_external_iommu_id(struct vfio_external_user *user)
 	return -EINVAL;
 }
 
-static struct iommu_group *
-vfio_external_iommu_group(struct vfio_external_user *user)
+static int vfio_external_with_group(struct vfio_external_user *user,
+				    int (*fn)(struct iommu_group *group,
+					      void *data),
+				    void *data)
 {
-	return NULL;
+	return -ENODEV;
 }
 
 static long vfio_external_check_extension(struct vfio_external_user *user,
@@ -319,7 +357,12 @@ static long vfio_external_check_extension(struct vfio_external_user *user,
 	return -ENOTTY;
 }
 
-static bool vfio_external_is_emulated(const struct vfio_external_user *user)
+static bool vfio_external_group_coherent(struct vfio_group *group)
+{
+	return false;
+}
+
+static bool vfio_external_cdev_emulated(struct file *file)
 {
 	return false;
 }
@@ -371,7 +414,8 @@ static struct vfio_external_user *vfio_external_get(struct file *file)
  * vfio_external_put - Stop being an external user
  * @user: the external user; gone on return
  *
- * Gives its count back, and drivers see its VM no more.
+ * Gives its count back, and drivers see its VM no more.  Who uses @user in RCU
+ * read-side sections takes it out of their sight and waits for them before.
  *
  * Context: Process context, may sleep.  Takes the group's lock, so the caller
  * must not hold kvm->lock.  Cannot fail and allocates nothing.
@@ -409,8 +453,9 @@ static void vfio_external_set_kvm(struct vfio_external_user *user,
  * @user: the external user
  *
  * It ends when the host takes the last device of the group away from VFIO; then
- * nothing is left for the user but to be put.  The protection outlives each RCU
- * read-side section in which this returned true.
+ * nothing is left for the user but to be put.  Until @user is put, the protection
+ * outlives each RCU read-side section in which this returned true.  A cdev is
+ * always alive: the host waits until its file is closed.
  *
  * Context: RCU read-side section; any, if the answer is only a hint.
  * Return: true if it is.
@@ -424,10 +469,8 @@ static bool vfio_external_alive(const struct vfio_external_user *user)
  * vfio_external_enforced_coherent - Does the IOMMU make all DMA coherent?
  * @user: the external user
  *
- * A container answers for all its groups at once.  Where it says no, the group
- * itself is coherent nevertheless if each of its devices can only be attached
- * to a domain that enforces it.  Devices with an emulated IOMMU (mdev) do no DMA
- * of their own.
+ * Devices with an emulated IOMMU (mdev) count as coherent: they do no DMA of
+ * their own.
  *
  * Context: Process context, may sleep.  Takes the group's and the container's
  * lock.
@@ -435,8 +478,9 @@ static bool vfio_external_alive(const struct vfio_external_user *user)
  */
 static bool vfio_external_enforced_coherent(struct vfio_external_user *user)
 {
-	return vfio_external_is_emulated(user) ||
-	       vfio_external_check_extension(user, VFIO_DMA_CC_IOMMU) > 0 ||
+	if (user->group)
+		return vfio_external_group_coherent(user->group);
+	return vfio_external_cdev_emulated(user->file) ||
 	       vfio_file_enforced_coherent(user->file);
 }
 
@@ -447,7 +491,7 @@ const struct vfio_external_api vfio_external_api = {
 	.set_kvm		= vfio_external_set_kvm,
 	.alive			= vfio_external_alive,
 	.iommu_id		= vfio_external_iommu_id,
-	.iommu_group		= vfio_external_iommu_group,
+	.with_group		= vfio_external_with_group,
 	.check_extension	= vfio_external_check_extension,
 	.enforced_coherent	= vfio_external_enforced_coherent,
 };

@@ -25,17 +25,19 @@ struct vfio_external_user;
  * @set_kvm: name the VM that the user acts for, vfio_external_set_kvm()
  * @alive: is the group still protected, vfio_external_alive()
  * @iommu_id: the number of the group, vfio_external_iommu_id()
- * @iommu_group: the group of the IOMMU layer, vfio_external_iommu_group()
+ * @with_group: call a function while the group is protected,
+ *	vfio_external_with_group()
  * @check_extension: ask the container, vfio_external_check_extension()
  * @enforced_coherent: does the IOMMU make all DMA coherent,
  *	vfio_external_enforced_coherent()
  *
  * All but @get take a user that @get returned and that was not yet put.  From
  * @get until @put, the user pins the file and with it this module.  Unless the
- * host takes the group back, it also pins the protection of the file: it counts
- * in the users of the container as an open device does, so the group stays in
- * it and the IOMMU domain stays attached, whatever user space closes.  It pins
- * neither the devices nor their iommu_group.
+ * host takes the group back, it also pins the protection of a group that is in a
+ * container: it counts in the users of the container as an open device does, so
+ * the group stays in it and the IOMMU domain stays attached, whatever user space
+ * closes.  A group on an iommufd stays on it; there, and for a cdev, the
+ * protection is that of each open device.
  */
 struct vfio_external_api {
 	unsigned int version;
@@ -44,7 +46,9 @@ struct vfio_external_api {
 	void (*set_kvm)(struct vfio_external_user *user, struct kvm *kvm);
 	bool (*alive)(const struct vfio_external_user *user);
 	int (*iommu_id)(struct vfio_external_user *user);
-	struct iommu_group *(*iommu_group)(struct vfio_external_user *user);
+	int (*with_group)(struct vfio_external_user *user,
+			  int (*fn)(struct iommu_group *group, void *data),
+			  void *data);
 	long (*check_extension)(struct vfio_external_user *user,
 				unsigned long arg);
 	bool (*enforced_coherent)(struct vfio_external_user *user);

@@ -5,7 +5,8 @@
  * User space creates at most one such device per VM and adds to it the VFIO
  * groups (or device cdevs) whose devices the guest drives.  For each of them KVM
  * becomes an external user (see include/linux/vfio_external.h): the file is
- * accepted only if the IOMMU protects it, and stays protected while it is held.
+ * accepted only if the IOMMU protects it, and stays protected while it is held,
+ * unless the host itself takes the devices back.
  *
  * Who pins what
  *
@@ -18,11 +19,12 @@
  *
  * Locks
  *
- *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create().
- *			Never held together with anything below: VFIO takes it
- *			(drivers, the last put of a VM) under its group lock.
- *	kv->lock	everything in struct kvm_vfio and its members.  Outermost
- *			of VFIO's locks; kvm->lock is never taken under it.
+ *	kv->lock	everything in struct kvm_vfio and its members.  Outermost:
+ *			VFIO's locks are taken under it.
+ *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create(); on
+ *			POWER the TCE code.  Innermost: VFIO takes it (drivers,
+ *			the last put of a VM) under its group lock, so neither
+ *			that nor kv->lock may be taken under it.
  *
  * KVM core calls .release with kvm->lock held, which only unpublishes; .destroy
  * follows without it and lets everything go before the last close returns.
@@ -33,15 +35,17 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/hashtable.h>
-#include <linux/iommu.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
 #ifdef CONFIG_SPAPR_TCE_IOMMU
+#include <linux/iommu.h>
+
 #include <asm/kvm_ppc.h>
 #endif
 
@@ -67,7 +71,7 @@ struct kvm_vfio_member {
 
 /**
  * struct kvm_vfio - the KVM-VFIO device of one VM
- * @lock: guards all that follows
+ * @lock: guards all below but @kvm
  * @kvm: the VM, pinned by the fd of the device; constant
  * @vfio: VFIO's functions, NULL while there are no members
  * @nr_members: files held
@@ -75,7 +79,7 @@ struct kvm_vfio_member {
  * @members: the files held; hashed, so that the cost of a look-up does not grow
  */
 struct kvm_vfio {
-	struct mutex lock;	/* guards all below */
+	struct mutex lock;	/* guards all below but kvm */
 	struct kvm *kvm;
 	const struct vfio_external_api *vfio;
 	unsigned int nr_members;
@@ -162,6 +166,32 @@ static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 }
 
 /*
+ * KVM hears of the first and of the last noncoherent member only.  x86 then zaps
+ * all guest mappings and walks the memory slots for it, which is up to the
+ * caller to protect.
+ */
+static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
+				       struct kvm_vfio_member *member, int step)
+{
+	bool before = kv->nr_noncoherent;
+
+	lockdep_assert_held(&kv->lock);
+
+	if (!member->noncoherent)
+		return;
+
+	kv->nr_noncoherent += step;
+	if (before == !!kv->nr_noncoherent)
+		return;
+
+	guard(srcu)(&kv->kvm->srcu);
+	if (before)
+		kvm_arch_unregister_noncoherent_dma(kv->kvm);
+	else
+		kvm_arch_register_noncoherent_dma(kv->kvm);
+}
+
+/*
  * Nothing here can fail.  The VM is prepared for an assigned device before
  * drivers see the VM through the file.
  */
@@ -171,8 +201,7 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 	lockdep_assert_held(&kv->lock);
 
 	kvm_arch_start_assignment(kv->kvm);
-	if (member->noncoherent && !kv->nr_noncoherent++)
-		kvm_arch_register_noncoherent_dma(kv->kvm);
+	kvm_vfio_count_noncoherent(kv, member, 1);
 
 	hash_add(kv->members, &member->node, (unsigned long)member->file);
 	kv->nr_members++;
@@ -180,22 +209,45 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 }
 
 #ifdef CONFIG_SPAPR_TCE_IOMMU
+struct kvm_vfio_tce {
+	struct kvm *kvm;
+	int tablefd;
+};
+
+/*
+ * The TCE code has no lock of its own: kvm->lock keeps what it does for a group
+ * apart from the release of a table.  It comes last here, as it does in drivers.
+ */
+static int kvm_vfio_attach_tce_group(struct iommu_group *group, void *data)
+{
+	struct kvm_vfio_tce *tce = data;
+
+	/* Without it the group has no hardware TCE tables (emulated IOMMU). */
+	if (!iommu_group_get_iommudata(group))
+		return -EINVAL;
+
+	guard(mutex)(&tce->kvm->lock);
+	return kvm_spapr_tce_attach_iommu_group(tce->kvm, tce->tablefd, group);
+}
+
+static int kvm_vfio_detach_tce_group(struct iommu_group *group, void *data)
+{
+	struct kvm *kvm = data;
+
+	guard(mutex)(&kvm->lock);
+	kvm_spapr_tce_release_iommu_group(kvm, group);
+	return 0;
+}
+
 static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
 				struct kvm_vfio_member *member)
 {
-	struct iommu_group *group;
-
 	lockdep_assert_held(&kv->lock);
 
-	if (!member->has_tce)
-		return;
-
+	if (member->has_tce)
+		kv->vfio->with_group(member->user, kvm_vfio_detach_tce_group,
+				     kv->kvm);
 	member->has_tce = false;
-	group = kv->vfio->iommu_group(member->user);
-	if (group) {
-		kvm_spapr_tce_release_iommu_group(kv->kvm, group);
-		iommu_group_put(group);
-	}
 }
 #else
 static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
@@ -216,8 +268,7 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
 	kvm_vfio_detach_tce(kv, member);
 	kv->vfio->put(member->user);
 
-	if (member->noncoherent && !--kv->nr_noncoherent)
-		kvm_arch_unregister_noncoherent_dma(kv->kvm);
+	kvm_vfio_count_noncoherent(kv, member, -1);
 	kvm_arch_end_assignment(kv->kvm);
 	kfree(member);
 }
@@ -294,28 +345,21 @@ static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
 static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
 			       struct kvm_vfio_member *member, int tablefd)
 {
+	struct kvm_vfio_tce tce = { .kvm = kv->kvm, .tablefd = tablefd };
 	struct file *table __free(fput) = fget(tablefd);
-	struct iommu_group *group;
-	int ret = -EINVAL;
+	int ret;
 
 	lockdep_assert_held(&kv->lock);
 
 	if (!table)
 		return -EBADF;
 
-	/* NULL: the host took the group back, or the file is a cdev. */
-	group = kv->vfio->iommu_group(member->user);
-	if (!group)
-		return -EINVAL;
-
-	/* Without it the group has no hardware TCE tables (emulated IOMMU). */
-	if (iommu_group_get_iommudata(group))
-		ret = kvm_spapr_tce_attach_iommu_group(kv->kvm, tablefd, group);
+	ret = kv->vfio->with_group(member->user, kvm_vfio_attach_tce_group,
+				   &tce);
 	if (!ret)
 		member->has_tce = true;
-
-	iommu_group_put(group);
-	return ret;
+	/* The host took the group back, or the file is a cdev. */
+	return ret == -ENODEV ? -EINVAL : ret;
 }
 
 /**

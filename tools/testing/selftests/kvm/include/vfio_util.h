@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Helpers for the tests of the KVM-VFIO device.
+ *
+ * foo() stops the test if the kernel refuses; __foo() returns what the kernel
+ * said: 0 or a new file descriptor, or -errno.
+ */
+#ifndef SELFTEST_KVM_VFIO_UTIL_H
+#define SELFTEST_KVM_VFIO_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+
+#include "kselftest.h"
+
+/* A PCI device that the tests may use, and its IOMMU group. */
+struct vfio_test_device {
+	char bdf[32];
+	unsigned int group;
+};
+
+/* Use counts of the modules that a held group, or a VM, may pin. */
+enum {
+	VFIO_REFS_KVM,
+	VFIO_REFS_KVM_AMD,
+	VFIO_REFS_KVM_INTEL,
+	VFIO_REFS_KVM_HV,
+	VFIO_REFS_VFIO,
+	VFIO_REFS_VFIO_PCI,
+	VFIO_REFS_VFIO_PCI_CORE,
+	VFIO_REFS_TYPE1,
+	VFIO_REFS_SPAPR_TCE,
+	VFIO_REFS_MAX
+};
+
+struct vfio_refs {
+	int count[VFIO_REFS_MAX];
+};
+
+/* What a VMM has open for one assigned device. */
+enum {
+	VMM_VM,
+	VMM_KVM_VFIO,
+	VMM_CONTAINER,
+	VMM_GROUP,
+	VMM_DEVICE,
+	VMM_NR_FDS
+};
+
+struct vmm {
+	int fd[VMM_NR_FDS];
+};
+
+/* Where KVM has TCE tables, VFIO has the containers for them. */
+#ifdef __KVM_HAVE_SPAPR_TCE
+#define VFIO_TEST_IOMMU_TYPE	VFIO_SPAPR_TCE_v2_IOMMU
+#define VFIO_TEST_IOMMU_MODULE	"vfio_iommu_spapr_tce"
+#else
+#define VFIO_TEST_IOMMU_TYPE	VFIO_TYPE1v2_IOMMU
+#define VFIO_TEST_IOMMU_MODULE	"vfio_iommu_type1"
+#endif
+
+/* An I/O virtual address that every lab machine can map. */
+#define VFIO_TEST_IOVA		0x100000UL
+
+void __noreturn __printf(3, 4)
+vfio_test_fail(const char *file, int line, const char *fmt, ...);
+
+/* Stops the calling process with exit code 1; usable outside of the harness. */
+#define VFIO_ASSERT(cond, fmt, ...)					\
+	do {								\
+		if (!(cond))						\
+			vfio_test_fail(__FILE__, __LINE__, fmt,		\
+				       ##__VA_ARGS__);			\
+	} while (0)
+
+/* The machine: exits with code 4 and a reason if it cannot run the tests. */
+unsigned int vfio_test_init(struct vfio_test_device *devices,
+			    unsigned int max, unsigned int need);
+void vfio_bind(const char *bdf);
+void debugfs_mount(void);
+void warn_once_rearm(void);
+
+/* Counts and logs */
+void vfio_refs_read(struct vfio_refs *refs);
+bool vfio_refs_equal(const struct vfio_refs *before,
+		     const struct vfio_refs *after);
+int module_refcnt(const char *name);
+long locked_kib(void);
+int kmsg_open(void);
+unsigned int kmsg_count(int fd, bool (*match)(const char *record));
+bool kmsg_is_splat(const char *record);
+unsigned int kmsg_splats(int fd);
+
+/* Runs fn(arg) in a forked process and returns its exit code, 256 for a signal. */
+int run_in_child(int (*fn)(void *arg), void *arg);
+
+/* KVM */
+int kvm_open(void);
+int kvm_vm_open(void);
+int __kvm_vfio_create(int vm, uint32_t flags);
+int kvm_vfio_create(int vm);
+int __kvm_vfio_has_attr(int dev, uint32_t group, uint64_t attr);
+int __kvm_vfio_get_attr(int dev, uint32_t group, uint64_t attr, void *addr);
+int __kvm_vfio_set_attr(int dev, uint32_t group, uint64_t attr, void *addr);
+int __kvm_vfio_add(int dev, int fd);
+void kvm_vfio_add(int dev, int fd);
+int __kvm_vfio_del(int dev, int fd);
+void kvm_vfio_del(int dev, int fd);
+
+/* VFIO */
+int vfio_container_open(void);
+int __vfio_container_set_iommu(int container);
+void vfio_container_set_iommu(int container);
+int __vfio_group_open(unsigned int group);
+int vfio_group_open(unsigned int group);
+int __vfio_group_set_container(int group, int container);
+void vfio_group_set_container(int group, int container);
+int __vfio_group_unset_container(int group);
+void vfio_group_unset_container(int group);
+uint32_t vfio_group_status(int group);
+int __vfio_group_device(int group, const char *bdf);
+int vfio_group_device(int group, const char *bdf);
+int __vfio_device_reset(int device);
+int __vfio_memory_register(int container, void *va, size_t size);
+int __vfio_memory_unregister(int container, void *va, size_t size);
+int __vfio_dma_map(int container, void *va, uint64_t iova, size_t size);
+int __vfio_dma_unmap(int container, uint64_t iova, size_t size);
+void *vfio_dma_buffer(size_t size);
+
+/* A whole VMM: everything open, the group added; closed in no special order. */
+void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
+	      bool with_device);
+void vmm_close(struct vmm *vmm);
+
+#endif /* SELFTEST_KVM_VFIO_UTIL_H */

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Builds the tests of the KVM-VFIO device without the framework of this folder,
+# which does not know every architecture: static programs for whatever CC makes.
+#
+#	make -f kvm_vfio.mk CC=powerpc64le-linux-gnu-gcc OUTPUT=<dir> \
+#		KSRC=<kernel tree> KHDR_INCLUDES="-isystem <dir>/usr/include"
+
+KVM_VFIO_DIR := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+KSRC ?= $(abspath $(KVM_VFIO_DIR)/../../../..)
+KHDR_INCLUDES ?= -isystem $(KSRC)/usr/include
+OUTPUT ?= $(CURDIR)
+
+KVM_VFIO_TESTS := kvm_vfio_test kvm_vfio_kill_test kvm_vfio_stock_vfio_test
+KVM_VFIO_CFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE \
+	-I$(KVM_VFIO_DIR)/include $(KHDR_INCLUDES) \
+	-isystem $(KSRC)/tools/testing/selftests
+
+KVM_VFIO_PROGS := $(addprefix $(OUTPUT)/,$(KVM_VFIO_TESTS))
+
+.PHONY: all clean
+all: $(KVM_VFIO_PROGS)
+
+$(OUTPUT)/kvm_vfio_util.o: $(KVM_VFIO_DIR)/lib/vfio_util.c \
+		$(KVM_VFIO_DIR)/include/vfio_util.h
+	@mkdir -p $(@D)
+	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -c $< -o $@
+
+$(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_util.o \
+		$(KVM_VFIO_DIR)/include/vfio_util.h
+	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -static -pthread $(LDFLAGS) \
+		$(filter %.c %.o,$^) -o $@
+
+clean:
+	rm -f $(KVM_VFIO_PROGS) $(OUTPUT)/kvm_vfio_util.o

@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers for the tests of the KVM-VFIO device, see include/vfio_util.h.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "vfio_util.h"
+
+#define PCI_DEVICES	"/sys/bus/pci/devices"
+#define PATH_SIZE	256
+
+void vfio_test_fail(const char *file, int line, const char *fmt, ...)
+{
+	int err = errno;
+	va_list args;
+
+	fprintf(stderr, "# %s:%d: ", file, line);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, " (errno %d, %s)\n", err, strerror(err));
+	fflush(stdout);
+	_exit(KSFT_FAIL);
+}
+
+static int xioctl(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+/*
+ * Sysfs
+ */
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* The last component of what the link @name of a PCI device points to. */
+static int pci_link(const char *bdf, const char *name, char *buf, size_t size)
+{
+	char path[PATH_SIZE], target[PATH_SIZE];
+	const char *last;
+	ssize_t len;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/%s", bdf, name);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return -errno;
+	target[len] = '\0';
+	last = strrchr(target, '/');
+	snprintf(buf, size, "%s", last ? last + 1 : target);
+	return 0;
+}
+
+void vfio_bind(const char *bdf)
+{
+	char path[PATH_SIZE], driver[PATH_SIZE];
+
+	if (!pci_link(bdf, "driver", driver, sizeof(driver))) {
+		if (!strcmp(driver, "vfio-pci"))
+			return;
+		snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver/unbind", bdf);
+		VFIO_ASSERT(!write_file(path, bdf), "unbind %s", bdf);
+	}
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", bdf);
+	VFIO_ASSERT(!write_file(path, "vfio-pci"), "override of %s", bdf);
+	VFIO_ASSERT(!write_file("/sys/bus/pci/drivers_probe", bdf), "probe %s", bdf);
+	VFIO_ASSERT(!pci_link(bdf, "driver", driver, sizeof(driver)) &&
+		    !strcmp(driver, "vfio-pci"), "%s does not take vfio-pci", bdf);
+}
+
+static bool group_is_known(const struct vfio_test_device *devices,
+			   unsigned int nr, unsigned int group)
+{
+	while (nr--)
+		if (devices[nr].group == group)
+			return true;
+	return false;
+}
+
+static const char *device_list(void)
+{
+	const char *list = getenv("KVM_VFIO_BDFS");
+
+	return list ? list : getenv("LAB_BDFS");
+}
+
+/*
+ * Takes the first device of each IOMMU group on the list, binds it to vfio-pci
+ * and returns how many there are.
+ *
+ * One VM stays open for as long as the program runs.  Where it is the only one,
+ * each VM that comes and goes switches virtualization on and off and patches the
+ * scheduler's code (preempt notifiers), and that not every emulator survives.
+ */
+unsigned int vfio_test_init(struct vfio_test_device *devices,
+			    unsigned int max, unsigned int need)
+{
+	const char *list = device_list();
+	char *copy, *save, *bdf, link[PATH_SIZE];
+	unsigned int nr = 0;
+
+	if (access("/dev/kvm", R_OK | W_OK))
+		ksft_exit_skip("/dev/kvm: %s\n", strerror(errno));
+	if (access("/dev/vfio/vfio", R_OK | W_OK))
+		ksft_exit_skip("/dev/vfio/vfio: %s\n", strerror(errno));
+	if (!list || !*list)
+		ksft_exit_skip("neither KVM_VFIO_BDFS nor LAB_BDFS lists devices\n");
+
+	copy = strdup(list);
+	VFIO_ASSERT(copy, "strdup");
+	for (bdf = strtok_r(copy, " ", &save); bdf && nr < max;
+	     bdf = strtok_r(NULL, " ", &save)) {
+		if (pci_link(bdf, "iommu_group", link, sizeof(link)))
+			ksft_exit_skip("%s is in no IOMMU group\n", bdf);
+		devices[nr].group = strtoul(link, NULL, 10);
+		if (group_is_known(devices, nr, devices[nr].group))
+			continue;
+		snprintf(devices[nr].bdf, sizeof(devices[nr].bdf), "%s", bdf);
+		vfio_bind(bdf);
+		nr++;
+	}
+	free(copy);
+	if (nr < need)
+		ksft_exit_skip("%u IOMMU groups, %u needed\n", nr, need);
+	kvm_vm_open();
+	return nr;
+}
+
+void debugfs_mount(void)
+{
+	if (!access("/sys/kernel/debug/kvm", F_OK))
+		return;
+	VFIO_ASSERT(!mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL) ||
+		    errno == EBUSY, "mount debugfs");
+}
+
+/* Makes every WARN_ON_ONCE() of the kernel speak again. */
+void warn_once_rearm(void)
+{
+	debugfs_mount();
+	VFIO_ASSERT(!write_file("/sys/kernel/debug/clear_warn_once", "1"),
+		    "clear_warn_once");
+}
+
+/*
+ * Module use counts
+ */
+static const char * const ref_modules[VFIO_REFS_MAX] = {
+	[VFIO_REFS_KVM]		= "kvm",
+	[VFIO_REFS_KVM_AMD]	= "kvm_amd",
+	[VFIO_REFS_KVM_INTEL]	= "kvm_intel",
+	[VFIO_REFS_KVM_HV]	= "kvm_hv",
+	[VFIO_REFS_VFIO]	= "vfio",
+	[VFIO_REFS_VFIO_PCI]	= "vfio_pci",
+	[VFIO_REFS_VFIO_PCI_CORE] = "vfio_pci_core",
+	[VFIO_REFS_TYPE1]	= "vfio_iommu_type1",
+	[VFIO_REFS_SPAPR_TCE]	= "vfio_iommu_spapr_tce",
+};
+
+/* -1: not a loaded module */
+int module_refcnt(const char *name)
+{
+	char path[PATH_SIZE];
+	int count = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", name);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	VFIO_ASSERT(fscanf(f, "%d", &count) == 1, "read %s", path);
+	fclose(f);
+	return count;
+}
+
+void vfio_refs_read(struct vfio_refs *refs)
+{
+	unsigned int i;
+
+	for (i = 0; i < VFIO_REFS_MAX; i++)
+		refs->count[i] = module_refcnt(ref_modules[i]);
+}
+
+bool vfio_refs_equal(const struct vfio_refs *before,
+		     const struct vfio_refs *after)
+{
+	bool equal = true;
+	unsigned int i;
+
+	for (i = 0; i < VFIO_REFS_MAX; i++) {
+		if (before->count[i] == after->count[i])
+			continue;
+		equal = false;
+		fprintf(stderr, "# use count of %s: %d, was %d\n", ref_modules[i],
+			after->count[i], before->count[i]);
+	}
+	return equal;
+}
+
+/* What this process has locked or pinned, as VFIO and KVM account it. */
+long locked_kib(void)
+{
+	char line[PATH_SIZE];
+	long kib = -1;
+	FILE *f;
+
+	f = fopen("/proc/self/status", "re");
+	VFIO_ASSERT(f, "open /proc/self/status");
+	while (kib < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %ld", &kib) != 1)
+			kib = -1;
+	fclose(f);
+	VFIO_ASSERT(kib >= 0, "no VmLck");
+	return kib;
+}
+
+/*
+ * Kernel log: what comes after the open is read once.
+ */
+int kmsg_open(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/kmsg");
+	VFIO_ASSERT(lseek(fd, 0, SEEK_END) >= 0, "seek /dev/kmsg");
+	return fd;
+}
+
+unsigned int kmsg_count(int fd, bool (*match)(const char *record))
+{
+	char record[8192];
+	unsigned int nr = 0;
+	ssize_t len;
+
+	for (;;) {
+		len = read(fd, record, sizeof(record) - 1);
+		if (len < 0)
+			break;
+		record[len] = '\0';
+		if (!match(record))
+			continue;
+		fprintf(stderr, "# kernel log: %.*s\n",
+			(int)strcspn(record, "\n"), record);
+		nr++;
+	}
+	/* EPIPE would mean that records were lost. */
+	VFIO_ASSERT(errno == EAGAIN, "read /dev/kmsg");
+	return nr;
+}
+
+bool kmsg_is_splat(const char *record)
+{
+	return strstr(record, "WARNING:") || strstr(record, "BUG:") ||
+	       strstr(record, "Oops:");
+}
+
+unsigned int kmsg_splats(int fd)
+{
+	return kmsg_count(fd, kmsg_is_splat);
+}
+
+int run_in_child(int (*fn)(void *arg), void *arg)
+{
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	fflush(stderr);
+	pid = fork();
+	VFIO_ASSERT(pid >= 0, "fork");
+	if (!pid)
+		_exit(fn(arg));
+	VFIO_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+}
+
+/*
+ * KVM
+ */
+int kvm_open(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/kvm");
+	return fd;
+}
+
+int kvm_vm_open(void)
+{
+	int kvm = kvm_open();
+	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+
+	VFIO_ASSERT(vm >= 0, "KVM_CREATE_VM");
+	close(kvm);
+	return vm;
+}
+
+int __kvm_vfio_create(int vm, uint32_t flags)
+{
+	struct kvm_create_device create = {
+		.type = KVM_DEV_TYPE_VFIO,
+		.fd = (uint32_t)-1,
+		.flags = flags,
+	};
+	int ret = xioctl(vm, KVM_CREATE_DEVICE, &create);
+
+	if (ret || (flags & KVM_CREATE_DEVICE_TEST))
+		return ret;
+	return create.fd;
+}
+
+int kvm_vfio_create(int vm)
+{
+	int dev = __kvm_vfio_create(vm, 0);
+
+	VFIO_ASSERT(dev >= 0, "KVM_CREATE_DEVICE: %d", dev);
+	return dev;
+}
+
+static int kvm_vfio_attr(int dev, unsigned long request, uint32_t group,
+			 uint64_t attr, void *addr)
+{
+	struct kvm_device_attr arg = {
+		.group = group,
+		.attr = attr,
+		.addr = (uintptr_t)addr,
+	};
+
+	return xioctl(dev, request, &arg);
+}
+
+int __kvm_vfio_has_attr(int dev, uint32_t group, uint64_t attr)
+{
+	return kvm_vfio_attr(dev, KVM_HAS_DEVICE_ATTR, group, attr, NULL);
+}
+
+int __kvm_vfio_get_attr(int dev, uint32_t group, uint64_t attr, void *addr)
+{
+	return kvm_vfio_attr(dev, KVM_GET_DEVICE_ATTR, group, attr, addr);
+}
+
+int __kvm_vfio_set_attr(int dev, uint32_t group, uint64_t attr, void *addr)
+{
+	return kvm_vfio_attr(dev, KVM_SET_DEVICE_ATTR, group, attr, addr);
+}
+
+int __kvm_vfio_add(int dev, int fd)
+{
+	int32_t arg = fd;
+
+	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
+				   KVM_DEV_VFIO_GROUP_ADD, &arg);
+}
+
+void kvm_vfio_add(int dev, int fd)
+{
+	int ret = __kvm_vfio_add(dev, fd);
+
+	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_GROUP_ADD: %d", ret);
+}
+
+int __kvm_vfio_del(int dev, int fd)
+{
+	int32_t arg = fd;
+
+	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
+				   KVM_DEV_VFIO_GROUP_DEL, &arg);
+}
+
+void kvm_vfio_del(int dev, int fd)
+{
+	int ret = __kvm_vfio_del(dev, fd);
+
+	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_GROUP_DEL: %d", ret);
+}
+
+/*
+ * VFIO
+ */
+int vfio_container_open(void)
+{
+	int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/vfio/vfio");
+	return fd;
+}
+
+int __vfio_container_set_iommu(int container)
+{
+	int ret = ioctl(container, VFIO_SET_IOMMU, VFIO_TEST_IOMMU_TYPE);
+
+	return ret < 0 ? -errno : ret;
+}
+
+void vfio_container_set_iommu(int container)
+{
+	int ret = __vfio_container_set_iommu(container);
+
+	VFIO_ASSERT(!ret, "VFIO_SET_IOMMU: %d", ret);
+}
+
+int __vfio_group_open(unsigned int group)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/vfio/%u", group);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int vfio_group_open(unsigned int group)
+{
+	int fd = __vfio_group_open(group);
+
+	VFIO_ASSERT(fd >= 0, "open of group %u: %d", group, fd);
+	return fd;
+}
+
+int __vfio_group_set_container(int group, int container)
+{
+	return xioctl(group, VFIO_GROUP_SET_CONTAINER, &container);
+}
+
+void vfio_group_set_container(int group, int container)
+{
+	int ret = __vfio_group_set_container(group, container);
+
+	VFIO_ASSERT(!ret, "VFIO_GROUP_SET_CONTAINER: %d", ret);
+}
+
+int __vfio_group_unset_container(int group)
+{
+	return xioctl(group, VFIO_GROUP_UNSET_CONTAINER, NULL);
+}
+
+void vfio_group_unset_container(int group)
+{
+	int ret = __vfio_group_unset_container(group);
+
+	VFIO_ASSERT(!ret, "VFIO_GROUP_UNSET_CONTAINER: %d", ret);
+}
+
+uint32_t vfio_group_status(int group)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	int ret = xioctl(group, VFIO_GROUP_GET_STATUS, &status);
+
+	VFIO_ASSERT(!ret, "VFIO_GROUP_GET_STATUS: %d", ret);
+	return status.flags;
+}
+
+int __vfio_group_device(int group, const char *bdf)
+{
+	return xioctl(group, VFIO_GROUP_GET_DEVICE_FD, (void *)bdf);
+}
+
+int vfio_group_device(int group, const char *bdf)
+{
+	int fd = __vfio_group_device(group, bdf);
+
+	VFIO_ASSERT(fd >= 0, "VFIO_GROUP_GET_DEVICE_FD of %s: %d", bdf, fd);
+	return fd;
+}
+
+int __vfio_device_reset(int device)
+{
+	return xioctl(device, VFIO_DEVICE_RESET, NULL);
+}
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+static int spapr_memory(int container, unsigned long request, void *va,
+			size_t size)
+{
+	struct vfio_iommu_spapr_register_memory mem = {
+		.argsz = sizeof(mem),
+		.vaddr = (uintptr_t)va,
+		.size = size,
+	};
+
+	return xioctl(container, request, &mem);
+}
+
+int __vfio_memory_register(int container, void *va, size_t size)
+{
+	return spapr_memory(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, va, size);
+}
+
+int __vfio_memory_unregister(int container, void *va, size_t size)
+{
+	return spapr_memory(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, va,
+			    size);
+}
+#else
+/* Only SPAPR TCE v2 containers want to know the memory beforehand. */
+int __vfio_memory_register(int container, void *va, size_t size)
+{
+	(void)container;
+	(void)va;
+	(void)size;
+	return 0;
+}
+
+int __vfio_memory_unregister(int container, void *va, size_t size)
+{
+	return __vfio_memory_register(container, va, size);
+}
+#endif
+
+int __vfio_dma_map(int container, void *va, uint64_t iova, size_t size)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)va,
+		.iova = iova,
+		.size = size,
+	};
+
+	return xioctl(container, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+/* Unmapping less than was asked for counts as -ENOENT. */
+int __vfio_dma_unmap(int container, uint64_t iova, size_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = size,
+	};
+	int ret = xioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+
+	return !ret && unmap.size != size ? -ENOENT : ret;
+}
+
+void *vfio_dma_buffer(size_t size)
+{
+	void *va = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	VFIO_ASSERT(va != MAP_FAILED, "mmap of %zu bytes", size);
+	return va;
+}
+
+void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
+	      bool with_device)
+{
+	vmm->fd[VMM_VM] = kvm_vm_open();
+	vmm->fd[VMM_KVM_VFIO] = kvm_vfio_create(vmm->fd[VMM_VM]);
+	vmm->fd[VMM_CONTAINER] = vfio_container_open();
+	vmm->fd[VMM_GROUP] = vfio_group_open(device->group);
+	vfio_group_set_container(vmm->fd[VMM_GROUP], vmm->fd[VMM_CONTAINER]);
+	vfio_container_set_iommu(vmm->fd[VMM_CONTAINER]);
+	kvm_vfio_add(vmm->fd[VMM_KVM_VFIO], vmm->fd[VMM_GROUP]);
+	vmm->fd[VMM_DEVICE] = -1;
+	if (with_device)
+		vmm->fd[VMM_DEVICE] = vfio_group_device(vmm->fd[VMM_GROUP],
+							device->bdf);
+}
+
+void vmm_close(struct vmm *vmm)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMM_NR_FDS; i++) {
+		if (vmm->fd[i] >= 0)
+			close(vmm->fd[i]);
+		vmm->fd[i] = -1;
+	}
+}
