@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
@@ -274,6 +275,23 @@ static bool load_modules(void)
 		if (*line && !load_module(line))
 			return false;
 	return true;
+}
+
+/*
+ * A host's first VM makes KVM patch the code of the scheduler (a static key), and
+ * the last one to go makes it patch it back.  QEMU before 8.1 may go on running on
+ * one CPU what the other one has just replaced: "Oops: int3" in __schedule().  With
+ * a VM that stays, the scheduler's code stays as well.
+ */
+static void keep_a_vm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		return;
+	if (ioctl(kvm, KVM_CREATE_VM, 0) < 0)
+		report("note no VM: %s", strerror(errno));
+	close(kvm);
 }
 
 /* The id of a loaded module in hex: the note is a header, "GNU", the id. */
@@ -630,6 +648,7 @@ int main(void)
 
 	if (load_modules() && check_build_ids("before the command") &&
 	    !faults) {
+		keep_a_vm();
 		run_command(&run);
 		check_build_ids("after the command");
 	}
