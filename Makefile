@@ -57,6 +57,11 @@ check-stock: deps
 modules:
 	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
 
+## make debug-kernel   the kernel of the lab machine x86-debug: build/debug/
+.PHONY: debug-kernel
+debug-kernel:
+	@tools/build/debug-kernel
+
 ## make tests          the programs that run in the lab machines: build/tests/
 .PHONY: tests
 tests:

@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -275,6 +276,22 @@ static bool load_modules(void)
 		if (*line && !load_module(line))
 			return false;
 	return true;
+}
+
+/* A kernel of our own is proven by its release, which tells what it is made of. */
+static bool check_release(void)
+{
+	struct utsname running;
+	struct text wanted;
+
+	if (!read_file("/lab/release", &wanted))
+		return false;
+	uname(&running);
+	wanted.data[strcspn(wanted.data, "\n")] = '\0';
+	if (!strcmp(running.release, wanted.data))
+		return true;
+	report("fault kernel %s runs, not %s", running.release, wanted.data);
+	return false;
 }
 
 /*
@@ -646,8 +663,8 @@ int main(void)
 	run.port = open_port("lab.output", events);
 	close(events);
 
-	if (load_modules() && check_build_ids("before the command") &&
-	    !faults) {
+	if (check_release() && load_modules() &&
+	    check_build_ids("before the command") && !faults) {
 		keep_a_vm();
 		run_command(&run);
 		check_build_ids("after the command");

@@ -15,8 +15,8 @@
  * kernel threads leave files to a work queue.
  *
  * After some kills to warm up, the slab caches and the free memory are compared
- * with those after all kills.  The limit is half an object and three quarters of
- * a page for each kill, so that one lost for each kill is seen and noise is not;
+ * with those after all kills.  The limit is half an object and half a page for
+ * each kill, so that one lost for each kill is seen and noise is not;
  * the last part of the test takes one for each and checks that this is noticed.
  *
  * KVM_VFIO_SEED=N repeats a run, as far as the scheduler repeats itself;
@@ -527,7 +527,7 @@ static struct limits limits_for(unsigned int kills)
 {
 	return (struct limits) {
 		.objects = kills / 2,
-		.kib = kills * (getpagesize() >> 10) * 3L / 4,
+		.kib = kills * (getpagesize() >> 10) / 2,
 	};
 }
 
