@@ -296,9 +296,9 @@ static bool check_release(void)
 
 /*
  * A host's first VM makes KVM patch the code of the scheduler (a static key), and
- * the last one to go makes it patch it back.  QEMU before 8.1 may go on running on
- * one CPU what the other one has just replaced: "Oops: int3" in __schedule().  With
- * a VM that stays, the scheduler's code stays as well.
+ * the last one to go makes it patch it back.  With more than one CPU, QEMU before
+ * 8.1 may go on running on one of them what another has just replaced; on x86
+ * that ends in "Oops: int3".  With a VM that stays, the scheduler's code stays.
  */
 static void keep_a_vm(void)
 {
