@@ -103,16 +103,18 @@ static void vfio_external_update_kvm(struct file *file)
 
 static void vfio_external_publish(struct vfio_external_user *user)
 {
-	guard(spinlock)(&vfio_external_lock);
+	spin_lock(&vfio_external_lock);
 	hash_add(vfio_external_users, &user->node, (unsigned long)user->file);
+	spin_unlock(&vfio_external_lock);
 }
 
 static void vfio_external_unpublish(struct vfio_external_user *user)
 {
-	guard(spinlock)(&vfio_external_lock);
+	spin_lock(&vfio_external_lock);
 	hash_del(&user->node);
 	if (user->kvm)
 		vfio_external_update_kvm(user->file);
+	spin_unlock(&vfio_external_lock);
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
@@ -176,15 +178,19 @@ static void vfio_external_unpin(struct vfio_external_user *user)
 bool vfio_external_in_use(struct vfio_group *group)
 {
 	struct vfio_external_user *user;
+	bool found = false;
 
 	lockdep_assert_held(&group->group_lock);
-	guard(spinlock)(&vfio_external_lock);
 
+	spin_lock(&vfio_external_lock);
 	hash_for_each_possible(vfio_external_users, user, node,
-			       (unsigned long)group->opened_file)
-		if (user->group == group && !user->dead)
-			return true;
-	return false;
+			       (unsigned long)group->opened_file) {
+		found = user->group == group && !user->dead;
+		if (found)
+			break;
+	}
+	spin_unlock(&vfio_external_lock);
+	return found;
 }
 
 /**
@@ -443,9 +449,10 @@ static void vfio_external_put(struct vfio_external_user *user)
 static void vfio_external_set_kvm(struct vfio_external_user *user,
 				  struct kvm *kvm)
 {
-	guard(spinlock)(&vfio_external_lock);
+	spin_lock(&vfio_external_lock);
 	user->kvm = kvm;
 	vfio_external_update_kvm(user->file);
+	spin_unlock(&vfio_external_lock);
 }
 
 /**

@@ -174,6 +174,7 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 				       struct kvm_vfio_member *member, int step)
 {
 	bool before = kv->nr_noncoherent;
+	int idx;
 
 	lockdep_assert_held(&kv->lock);
 
@@ -184,11 +185,12 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 	if (before == !!kv->nr_noncoherent)
 		return;
 
-	guard(srcu)(&kv->kvm->srcu);
+	idx = srcu_read_lock(&kv->kvm->srcu);
 	if (before)
 		kvm_arch_unregister_noncoherent_dma(kv->kvm);
 	else
 		kvm_arch_register_noncoherent_dma(kv->kvm);
+	srcu_read_unlock(&kv->kvm->srcu, idx);
 }
 
 /*
