@@ -52,6 +52,18 @@ check-stock: deps
 	@$(MAKE) tests
 	@tools/testing/check tools/testing/check-stock.list
 
+## make bench          what ADD and DEL cost, stock and ours, in instructions
+.PHONY: bench
+bench: deps
+	@$(MAKE) ARCH=x86_64 modules tests
+	@tools/bench/bench
+
+## make lint           checkpatch, sparse, kernel-doc, shellcheck, codespell
+.PHONY: lint
+lint: deps
+	@$(MAKE) modules
+	@tools/testing/lint
+
 ## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/modules/
 .PHONY: modules
 modules:
