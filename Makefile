@@ -52,6 +52,12 @@ check-stock: deps
 	@$(MAKE) tests
 	@tools/testing/check tools/testing/check-stock.list
 
+## make check-debug    the tests on a kernel of our own with all the checkers on
+.PHONY: check-debug
+check-debug: deps
+	@$(MAKE) debug-kernel tests
+	@tools/testing/check tools/testing/check-debug.list
+
 ## make bench          what ADD and DEL cost, stock and ours, in instructions
 .PHONY: bench
 bench: deps
