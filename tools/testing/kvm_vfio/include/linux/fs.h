@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_FS_H
+#define _SHIM_FS_H
+
+#include <linux/types.h>
+
+struct file;
+struct module;
+
+struct file_operations {
+	const char *name;
+	struct module *owner;
+	void (*release)(struct file *file);
+};
+
+struct file {
+	const struct file_operations *f_op;
+	void *private_data;
+	int f_count;
+	struct file *next_work;
+};
+
+struct file *get_file(struct file *file);
+/* The last one puts the release off until shim_return_to_user(). */
+void fput(struct file *file);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_HASHTABLE_H
+#define _SHIM_HASHTABLE_H
+
+#include <linux/types.h>
+
+struct hlist_node {
+	struct hlist_node *next;
+	struct hlist_node **where;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+#define DECLARE_HASHTABLE(name, bits)	struct hlist_head name[1 << (bits)]
+#define DEFINE_HASHTABLE(name, bits)	DECLARE_HASHTABLE(name, bits)
+
+/* For tests: objects looked at in all buckets so far. */
+void shim_count_probe(void);
+unsigned long shim_probes(void);
+
+static inline struct hlist_head *shim_bucket(struct hlist_head *table,
+					     size_t size, unsigned long key)
+{
+	return &table[((u64)key * 0x9e3779b97f4a7c15ULL >> 32) % size];
+}
+
+/* In front of all others of its bucket. */
+static inline void shim_hash_add(struct hlist_head *head,
+				 struct hlist_node *node)
+{
+	node->next = head->first;
+	node->where = &head->first;
+	if (node->next)
+		node->next->where = &node->next;
+	head->first = node;
+}
+
+static inline void hash_del(struct hlist_node *node)
+{
+	if (WARN_ON(!node->where))
+		return;
+	*node->where = node->next;
+	if (node->next)
+		node->next->where = node->where;
+	node->where = NULL;
+}
+
+#define hash_init(table)						\
+	do {								\
+		size_t _i = ARRAY_SIZE(table);				\
+									\
+		while (_i--)						\
+			(table)[_i].first = NULL;			\
+	} while (0)
+
+#define hash_add(table, node, key) \
+	shim_hash_add(shim_bucket(table, ARRAY_SIZE(table), key), node)
+
+#define shim_entry(node, type, member) ({				\
+	struct hlist_node *_node = (node);				\
+									\
+	if (_node)							\
+		shim_count_probe();					\
+	_node ? container_of(_node, type, member) : NULL;		\
+})
+
+#define hash_for_each_possible(table, obj, member, key)			\
+	for (obj = shim_entry(shim_bucket(table, ARRAY_SIZE(table),	\
+					  key)->first,			\
+			      typeof(*obj), member);			\
+	     obj;							\
+	     obj = shim_entry(obj->member.next, typeof(*obj), member))
+
+/* Twice a "for", as the kernel's: "break" leaves one bucket only. */
+#define hash_for_each_safe(table, bucket, tmp, obj, member)		\
+	for ((bucket) = 0; (size_t)(bucket) < ARRAY_SIZE(table);	\
+	     (bucket)++)						\
+		for (obj = shim_entry((table)[bucket].first,		\
+				      typeof(*obj), member);		\
+		     obj && ({ tmp = obj->member.next; 1; });		\
+		     obj = shim_entry(tmp, typeof(*obj), member))
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_LOCKDEP_H
+#define _SHIM_LOCKDEP_H
+
+#include <linux/types.h>
+
+/*
+ * What each lock knows of itself.  Its class is the text that it was
+ * initialised with; shim.c has the list of all classes in their order.
+ */
+struct shim_dep {
+	const char *name;
+	int rank;
+	bool spins;
+};
+
+void shim_dep_init(struct shim_dep *dep, const char *name, bool spins);
+bool shim_dep_held(const struct shim_dep *dep);
+void shim_dep_acquire(struct shim_dep *dep);
+void shim_dep_acquired(struct shim_dep *dep);
+void shim_dep_release(struct shim_dep *dep);
+
+/* Sleeping is a bug under a spinlock and in an RCU read-side section. */
+void shim_might_sleep(const char *what);
+/* Give another thread a chance, now and then (stress only). */
+void shim_yield(void);
+void shim_yield_seed(unsigned int seed);
+
+#define lockdep_assert_held(l) do {					\
+	if (!shim_dep_held(&(l)->dep))					\
+		SHIM_FAIL("%s: %s is not held", __func__, #l);		\
+} while (0)
+
+#define lockdep_assert_not_held(l) do {					\
+	if (shim_dep_held(&(l)->dep))					\
+		SHIM_FAIL("%s: %s is held", __func__, #l);		\
+} while (0)
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_MUTEX_H
+#define _SHIM_MUTEX_H
+
+#include <pthread.h>
+
+#include <linux/cleanup.h>
+#include <linux/lockdep.h>
+
+struct mutex {
+	pthread_mutex_t lock;
+	struct shim_dep dep;
+};
+
+#define mutex_init(m)	shim_mutex_init(m, #m)
+
+void shim_mutex_init(struct mutex *m, const char *name);
+void mutex_destroy(struct mutex *m);
+void mutex_lock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+
+DEFINE_GUARD(mutex, struct mutex *, mutex_lock(_T), mutex_unlock(_T))
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_SPINLOCK_H
+#define _SHIM_SPINLOCK_H
+
+#include <pthread.h>
+
+#include <linux/cleanup.h>
+#include <linux/lockdep.h>
+
+typedef struct {
+	pthread_mutex_t lock;
+	struct shim_dep dep;
+} spinlock_t;
+
+#define DEFINE_SPINLOCK(lock_name)					\
+	spinlock_t lock_name = {					\
+		.lock = PTHREAD_MUTEX_INITIALIZER,			\
+		.dep = { .name = "&" #lock_name, .spins = true },		\
+	}
+
+#define spin_lock_init(l)	shim_spin_lock_init(l, #l)
+
+void shim_spin_lock_init(spinlock_t *l, const char *name);
+void spin_lock(spinlock_t *l);
+void spin_unlock(spinlock_t *l);
+
+DEFINE_GUARD(spinlock, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_TYPES_H
+#define _SHIM_TYPES_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef u32 __u32;
+typedef u64 __u64;
+typedef s32 __s32;
+
+#define __user
+#define __noreturn	__attribute__((noreturn))
+#define __printf(a, b)	__attribute__((format(printf, a, b)))
+
+/* 1 if CONFIG_x is defined as 1, as for every option of the hosted tests. */
+#define _SHIM_COMMA_1			0,
+#define _SHIM_THIRD(a, b, c, ...)	c
+#define _SHIM_SET(junk)			_SHIM_THIRD(junk 1, 1, 0, 0)
+#define _SHIM_SET_(x)			_SHIM_SET(_SHIM_COMMA_##x)
+#define _SHIM_SET__(x)			_SHIM_SET_(x)
+#define IS_ENABLED(x)			_SHIM_SET__(x)
+
+#define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
+#define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v)		__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+
+#define container_of(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
+#define EXPORT_SYMBOL_GPL(x)	extern typeof(x) x
+
+/* A kernel warning fails the test; so does a line of vfio.ko that is unsaid. */
+void __printf(3, 4) shim_fail(const char *file, int line, const char *fmt, ...);
+
+#define SHIM_FAIL(...)		shim_fail(__FILE__, __LINE__, __VA_ARGS__)
+
+#define WARN_ON(x) ({							\
+	bool _warn = (x);						\
+									\
+	if (_warn)							\
+		SHIM_FAIL("WARN_ON(%s)", #x);				\
+	_warn;								\
+})
+
+/* Once per line of code, until shim_forget_once(). */
+bool shim_once(bool *done);
+void shim_forget_once(void);
+void __printf(1, 2) shim_warn(const char *fmt, ...);
+
+#ifndef pr_fmt
+#define pr_fmt(fmt) fmt
+#endif
+
+#define pr_warn_once(fmt, ...) ({					\
+	static bool _done;						\
+									\
+	if (shim_once(&_done))						\
+		shim_warn(pr_fmt(fmt), ##__VA_ARGS__);			\
+})
+
+#endif

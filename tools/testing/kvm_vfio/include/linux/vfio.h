@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_VFIO_H
+#define _SHIM_VFIO_H
+
+#include <linux/types.h>
+#include <linux/vfio_external.h>
+
+#define VFIO_TYPE1v2_IOMMU	3
+#define VFIO_DMA_CC_IOMMU	4
+#define VFIO_NOIOMMU_IOMMU	8
+
+bool vfio_file_is_valid(struct file *file);
+bool vfio_file_enforced_coherent(struct file *file);
+void vfio_file_set_kvm(struct file *file, struct kvm *kvm);
+
+#endif

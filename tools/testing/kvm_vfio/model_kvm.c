@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KVM core (kvm_main.c with patches/0001) and the TCE tables of POWER */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <linux/fault.h>
+#include <linux/file.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <asm/kvm_ppc.h>
+
+#include "kvm/vfio.h"
+#include "model.h"
+#include "test.h"
+
+static const struct kvm_device_ops *ops_table[KVM_DEV_TYPE_MAX];
+static __thread int mm = 1;
+
+int current_mm(void)
+{
+	return mm;
+}
+
+int user_set_mm(int new)
+{
+	int old = mm;
+
+	mm = new;
+	return old;
+}
+
+int kvm_register_device_ops(const struct kvm_device_ops *ops, u32 type)
+{
+	if (ops_table[type])
+		return -EEXIST;
+	ops_table[type] = ops;
+	return 0;
+}
+
+void kvm_unregister_device_ops(u32 type)
+{
+	ops_table[type] = NULL;
+}
+
+static void __attribute__((constructor)) kvm_init(void)
+{
+	if (kvm_vfio_ops_init())
+		abort();
+}
+
+/* VMs */
+
+static void kvm_destroy_vm(struct kvm *kvm)
+{
+	mutex_lock(&kvm->lock);
+	/* Its fd pins the VM, so no device of our kind is left. */
+	WARN_ON(!list_empty(&kvm->devices));
+	WARN_ON(!list_empty(&kvm->arch.tce_tables));
+	WARN_ON(kvm->arch.assigned);
+	WARN_ON(kvm->arch.noncoherent);
+	mutex_unlock(&kvm->lock);
+	mutex_destroy(&kvm->lock);
+	free(kvm);
+	model_dec(counts.vms);
+}
+
+bool kvm_get_kvm_safe(struct kvm *kvm)
+{
+	int old = model_read(kvm->users_count);
+
+	while (old)
+		if (__atomic_compare_exchange_n(&kvm->users_count, &old,
+						old + 1, false,
+						__ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return true;
+	return false;
+}
+
+void kvm_put_kvm(struct kvm *kvm)
+{
+	if (!model_dec(kvm->users_count))
+		kvm_destroy_vm(kvm);
+}
+
+static void kvm_vm_release(struct file *file)
+{
+	kvm_put_kvm(file->private_data);
+}
+
+static const struct file_operations kvm_vm_fops = {
+	.name = "vm",
+	.release = kvm_vm_release,
+};
+
+int user_create_vm(void)
+{
+	struct kvm *kvm = model_alloc(sizeof(*kvm));
+
+	mutex_init(&kvm->lock);
+	INIT_LIST_HEAD(&kvm->devices);
+	INIT_LIST_HEAD(&kvm->arch.tce_tables);
+	kvm->users_count = 1;
+	kvm->mm = mm;
+	model_inc(counts.vms);
+	return shim_install(shim_file(&kvm_vm_fops, kvm));
+}
+
+struct kvm *model_vm(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct kvm *kvm = file->private_data;
+
+	fput(file);
+	return kvm;
+}
+
+/* What architectures do */
+
+void kvm_arch_start_assignment(struct kvm *kvm)
+{
+	log_event('s');
+	model_inc(kvm->arch.assigned);
+}
+
+void kvm_arch_end_assignment(struct kvm *kvm)
+{
+	log_event('e');
+	WARN_ON(model_dec(kvm->arch.assigned) < 0);
+}
+
+/* x86 zaps and walks the memory slots for the first and the last one. */
+void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
+{
+	log_event('n');
+	if (!shim_srcu_held(&kvm->srcu))
+		SHIM_FAIL("memory slots are walked without kvm->srcu");
+	/* 2 for a moment: a new device while the old one is being closed. */
+	model_inc(kvm->arch.noncoherent);
+}
+
+void kvm_arch_unregister_noncoherent_dma(struct kvm *kvm)
+{
+	log_event('c');
+	if (!shim_srcu_held(&kvm->srcu))
+		SHIM_FAIL("memory slots are walked without kvm->srcu");
+	WARN_ON(model_dec(kvm->arch.noncoherent) < 0);
+}
+
+/* Devices of a VM */
+
+static void kvm_device_release(struct file *file)
+{
+	struct kvm_device *dev = file->private_data;
+	const struct kvm_device_ops *ops = dev->ops;
+	struct kvm *kvm = dev->kvm;
+
+	if (ops->release) {
+		mutex_lock(&kvm->lock);
+		list_del(&dev->vm_node);
+		synchronize_rcu();
+		ops->release(dev);
+		mutex_unlock(&kvm->lock);
+		if (ops->destroy)
+			ops->destroy(dev);
+	}
+	kvm_put_kvm(kvm);
+}
+
+static const struct file_operations kvm_device_fops = {
+	.name = "kvm-vfio",
+	.release = kvm_device_release,
+};
+
+static int anon_inode_getfd(struct kvm_device *dev)
+{
+	if (shim_fault("anon_inode_getfd"))
+		return -EMFILE;
+	return shim_install(shim_file(&kvm_device_fops, dev));
+}
+
+static int kvm_device_create(struct kvm *kvm, struct kvm_device *dev)
+{
+	const struct kvm_device_ops *ops = dev->ops;
+	int ret;
+
+	mutex_lock(&kvm->lock);
+	ret = ops->create(dev, KVM_DEV_TYPE_VFIO);
+	if (ret < 0) {
+		mutex_unlock(&kvm->lock);
+		kfree(dev);
+		return ret;
+	}
+	list_add(&dev->vm_node, &kvm->devices);
+	mutex_unlock(&kvm->lock);
+
+	model_inc(kvm->users_count);
+	ret = anon_inode_getfd(dev);
+	if (ret < 0) {
+		WARN_ON(!model_dec(kvm->users_count));
+		mutex_lock(&kvm->lock);
+		list_del(&dev->vm_node);
+		synchronize_rcu();
+		if (ops->release)
+			ops->release(dev);
+		mutex_unlock(&kvm->lock);
+		if (ops->destroy)
+			ops->destroy(dev);
+	}
+	return ret;
+}
+
+static int kvm_ioctl_create_device(struct kvm *kvm, bool test)
+{
+	const struct kvm_device_ops *ops = ops_table[KVM_DEV_TYPE_VFIO];
+	struct kvm_device *dev;
+
+	if (!ops)
+		return -ENODEV;
+	if (test)
+		return 0;
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	if (!dev)
+		return -ENOMEM;
+	dev->ops = ops;
+	dev->kvm = kvm;
+	return kvm_device_create(kvm, dev);
+}
+
+int user_create_device(int vm, bool test)
+{
+	struct file *file = shim_fd(vm);
+	int ret = kvm_ioctl_create_device(file->private_data, test);
+
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+static int kvm_device_ioctl(struct kvm_device *dev,
+			    int (*accessor)(struct kvm_device *dev,
+					    struct kvm_device_attr *attr),
+			    struct kvm_device_attr *attr)
+{
+	if (dev->kvm->mm != mm)
+		return -EIO;
+	return accessor ? accessor(dev, attr) : -EPERM;
+}
+
+static int user_device_ioctl(int fd, bool set, struct kvm_device_attr *attr)
+{
+	struct file *file = shim_fd_of(fd, &kvm_device_fops);
+	struct kvm_device *dev;
+	int ret;
+
+	if (!file)
+		return -EBADF;
+	dev = file->private_data;
+	ret = kvm_device_ioctl(dev, set ? dev->ops->set_attr :
+			       dev->ops->has_attr, attr);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+int user_attr(int dev, u32 group, u64 attr, const void *arg)
+{
+	struct kvm_device_attr set = {
+		.group = group,
+		.attr = attr,
+		.addr = (uintptr_t)arg,
+	};
+
+	return user_device_ioctl(dev, true, &set);
+}
+
+int user_has_attr(int dev, u32 group, u64 attr)
+{
+	struct kvm_device_attr has = { .group = group, .attr = attr };
+
+	return user_device_ioctl(dev, false, &has);
+}
+
+int user_add(int dev, int fd)
+{
+	s32 arg = fd;
+
+	return user_attr(dev, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD, &arg);
+}
+
+int user_del(int dev, int fd)
+{
+	s32 arg = fd;
+
+	return user_attr(dev, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_DEL, &arg);
+}
+
+size_t model_print_vms(char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (int fd = 0; fd < SHIM_FDS; fd++) {
+		struct file *file = shim_fd(fd);
+		struct kvm *kvm;
+
+		if (!file)
+			continue;
+		kvm = file->private_data;
+		if (file->f_op == &kvm_vm_fops)
+			len += snprintf(buf + len, size - len,
+					"vm %d refs %d assigned %d noncoherent %d device %d\n",
+					fd, kvm->users_count,
+					kvm->arch.assigned,
+					kvm->arch.noncoherent,
+					!list_empty(&kvm->devices));
+		fput(file);
+	}
+	return len;
+}
+
+#if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
+/* One TCE table of a VM; an attachment ties it to a group's hardware table. */
+struct tce {
+	struct list_head node;
+	struct kvm *kvm;
+	int window;
+	struct list_head attachments;
+};
+
+struct attachment {
+	struct list_head node;
+	struct iommu_group *group;
+};
+
+static void tce_detach(struct tce *table, struct iommu_group *group)
+{
+	struct attachment *it, *found;
+
+	do {
+		found = NULL;
+		list_for_each_entry(it, &table->attachments, node)
+			if (!group || it->group == group)
+				found = it;
+		if (found) {
+			log_event('r');
+			list_del(&found->node);
+			kfree(found);
+		}
+	} while (found);
+}
+
+static void tce_release(struct file *file)
+{
+	struct tce *table = file->private_data;
+	struct kvm *kvm = table->kvm;
+
+	mutex_lock(&kvm->lock);
+	list_del(&table->node);
+	tce_detach(table, NULL);
+	mutex_unlock(&kvm->lock);
+	free(table);
+	kvm_put_kvm(kvm);
+}
+
+static const struct file_operations tce_fops = {
+	.name = "tce",
+	.release = tce_release,
+};
+
+int user_create_tce(int vm, int window)
+{
+	struct tce *table = model_alloc(sizeof(*table));
+
+	table->kvm = model_vm(vm);
+	table->window = window;
+	INIT_LIST_HEAD(&table->attachments);
+	model_inc(table->kvm->users_count);
+	mutex_lock(&table->kvm->lock);
+	list_add(&table->node, &table->kvm->arch.tce_tables);
+	mutex_unlock(&table->kvm->lock);
+	return shim_install(shim_file(&tce_fops, table));
+}
+
+static struct tce *tce_find(struct kvm *kvm, struct file *file)
+{
+	struct tce *table;
+
+	list_for_each_entry(table, &kvm->arch.tce_tables, node)
+		if (file->f_op == &tce_fops && table == file->private_data)
+			return table;
+	return NULL;
+}
+
+static long tce_attach(struct tce *table, struct iommu_group *group)
+{
+	struct attachment *it;
+
+	if (WARN_ON(!iommu_group_get_iommudata(group)))
+		return -EFAULT;
+	if (!(group->windows & table->window))
+		return -EINVAL;
+	list_for_each_entry(it, &table->attachments, node)
+		if (it->group == group)
+			return 0;
+	it = kzalloc(sizeof(*it), GFP_KERNEL);
+	if (!it)
+		return -ENOMEM;
+	log_event('a');
+	it->group = group;
+	list_add(&it->node, &table->attachments);
+	return 0;
+}
+
+long kvm_spapr_tce_attach_iommu_group(struct kvm *kvm, int tablefd,
+				      struct iommu_group *group)
+{
+	struct file *file = fget(tablefd);
+	struct tce *table;
+	long ret = -EINVAL;
+
+	lockdep_assert_held(&kvm->lock);
+	if (!file)
+		return -EBADF;
+	if (!model_read(group->protected))
+		SHIM_FAIL("attaches a group without an IOMMU");
+	table = tce_find(kvm, file);
+	if (table)
+		ret = tce_attach(table, group);
+	fput(file);
+	return ret;
+}
+
+void kvm_spapr_tce_release_iommu_group(struct kvm *kvm,
+				       struct iommu_group *group)
+{
+	struct tce *table;
+
+	lockdep_assert_held(&kvm->lock);
+	list_for_each_entry(table, &kvm->arch.tce_tables, node) {
+		if (WARN_ON(!iommu_group_get_iommudata(group)))
+			continue;
+		tce_detach(table, group);
+	}
+}
+
+int model_attached(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct tce *table = file->private_data;
+	struct attachment *it;
+	int nr = 0;
+
+	list_for_each_entry(it, &table->attachments, node)
+		nr++;
+	fput(file);
+	return nr;
+}
+#endif
+
+int user_set_tce(int dev, int group, int table)
+{
+	struct kvm_vfio_spapr_tce param = {
+		.groupfd = group,
+		.tablefd = table,
+	};
+
+	return user_attr(dev, KVM_DEV_VFIO_FILE,
+			 KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &param);
+}

@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the code under test takes for granted from the kernel: memory, locks,
+ * RCU, files.  Every rule that the kernel leaves to lockdep, KASAN or luck is
+ * checked here and fails the test that breaks it.
+ */
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/fault.h>
+#include <linux/file.h>
+#include <linux/hashtable.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/uaccess.h>
+
+#include "test.h"
+
+#define inc(x)	__atomic_add_fetch(&(x), 1, __ATOMIC_ACQ_REL)
+#define dec(x)	__atomic_sub_fetch(&(x), 1, __ATOMIC_ACQ_REL)
+
+/* Messages */
+
+static bool *once_list[16];
+static size_t once_nr;
+
+bool shim_once(bool *done)
+{
+	if (*done)
+		return false;
+	*done = true;
+	once_list[once_nr++] = done;
+	return true;
+}
+
+void shim_forget_once(void)
+{
+	while (once_nr)
+		*once_list[--once_nr] = false;
+}
+
+/* Failure injection */
+
+static __thread int fault_at;
+static __thread int fault_seen;
+static __thread const char *fault_hit;
+
+bool shim_fault(const char *what)
+{
+	bool fail = fault_at == SHIM_FAULT_ALLOCATIONS ?
+		    !strcmp(what, "kzalloc") :
+		    fault_at && ++fault_seen == fault_at;
+
+	if (fail)
+		fault_hit = what;
+	return fail;
+}
+
+void shim_fault_arm(int n)
+{
+	fault_at = n;
+	fault_seen = 0;
+	fault_hit = NULL;
+}
+
+const char *shim_fault_disarm(void)
+{
+	fault_at = 0;
+	return fault_hit;
+}
+
+/* Memory */
+
+static unsigned int live_objects;
+static unsigned int allocations;
+
+void *kzalloc(size_t size, int flags)
+{
+	void *ptr;
+
+	shim_might_sleep("kzalloc");
+	inc(allocations);
+	if (shim_fault("kzalloc"))
+		return NULL;
+	ptr = calloc(1, size);
+	if (!ptr)
+		abort();
+	inc(live_objects);
+	return ptr;
+}
+
+void kfree(const void *ptr)
+{
+	if (ptr)
+		dec(live_objects);
+	free((void *)ptr);
+}
+
+unsigned int shim_live_objects(void)
+{
+	return live_objects;
+}
+
+unsigned int shim_allocations(void)
+{
+	return allocations;
+}
+
+static const char *bad_addr;
+static size_t bad_size;
+
+bool shim_unreadable(const void *addr, size_t size)
+{
+	const char *from = addr;
+
+	if (shim_fault("copy_from_user"))
+		return true;
+	return (uintptr_t)addr < 4096 ||
+	       (from < bad_addr + bad_size && bad_addr < from + size);
+}
+
+void shim_set_unreadable(const void *addr, size_t size)
+{
+	bad_addr = addr;
+	bad_size = size;
+}
+
+static unsigned long probes;
+
+void shim_count_probe(void)
+{
+	__atomic_add_fetch(&probes, 1, __ATOMIC_RELAXED);
+}
+
+unsigned long shim_probes(void)
+{
+	return probes;
+}
+
+/*
+ * Locks.  A lock may be taken under those that come before it here only, and
+ * none under another of its own line.
+ */
+static const char *const lock_order[] = {
+	"&kv->lock",
+	"&vfio_list_lock",
+	"&group->group_lock",
+	"&device->dev_set_lock",
+	"&group->device_lock",
+	"&container->group_lock",
+	"&kvm->lock",
+	"&vfio_external_lock",
+	"&group->kvm_ref_lock",
+	"&df->kvm_ref_lock",
+};
+
+static __thread struct shim_dep *held[16];
+static __thread int nr_held;
+static __thread int nr_spinning;
+static __thread int rcu_nest;
+static __thread unsigned int rcu_index;
+
+static int lock_rank(struct shim_dep *dep)
+{
+	int rank = READ_ONCE(dep->rank);
+
+	if (rank)
+		return rank;
+	if (!dep->name)
+		bail_out("a lock that is not initialised is taken");
+	for (size_t i = 0; i < ARRAY_SIZE(lock_order); i++)
+		if (!strcmp(lock_order[i], dep->name))
+			rank = i + 1;
+	if (!rank)
+		bail_out("lock %s has no place in lock_order", dep->name);
+	WRITE_ONCE(dep->rank, rank);
+	return rank;
+}
+
+void shim_dep_init(struct shim_dep *dep, const char *name, bool spins)
+{
+	dep->name = name;
+	dep->rank = 0;
+	dep->spins = spins;
+}
+
+bool shim_dep_held(const struct shim_dep *dep)
+{
+	for (int i = 0; i < nr_held; i++)
+		if (held[i] == dep)
+			return true;
+	return false;
+}
+
+void shim_dep_acquire(struct shim_dep *dep)
+{
+	int rank = lock_rank(dep);
+
+	if (shim_dep_held(dep))
+		bail_out("%s is taken twice", dep->name);
+	for (int i = 0; i < nr_held; i++)
+		if (lock_rank(held[i]) >= rank)
+			SHIM_FAIL("%s is taken under %s", dep->name,
+				  held[i]->name);
+	if (!dep->spins)
+		shim_might_sleep(dep->name);
+	shim_yield();
+}
+
+void shim_dep_acquired(struct shim_dep *dep)
+{
+	held[nr_held++] = dep;
+	nr_spinning += dep->spins;
+}
+
+void shim_dep_release(struct shim_dep *dep)
+{
+	int i = 0;
+
+	while (i < nr_held && held[i] != dep)
+		i++;
+	if (i == nr_held)
+		bail_out("%s is released but not held", dep->name);
+	held[i] = held[--nr_held];
+	nr_spinning -= dep->spins;
+}
+
+void shim_might_sleep(const char *what)
+{
+	if (nr_spinning)
+		SHIM_FAIL("%s under a spinlock", what);
+	if (rcu_nest)
+		SHIM_FAIL("%s in an RCU read-side section", what);
+}
+
+static __thread unsigned int yield_seed;
+
+void shim_yield_seed(unsigned int seed)
+{
+	yield_seed = seed;
+}
+
+void shim_yield(void)
+{
+	if (yield_seed && !(rand_r(&yield_seed) & 3))
+		sched_yield();
+}
+
+void shim_mutex_init(struct mutex *m, const char *name)
+{
+	pthread_mutex_init(&m->lock, NULL);
+	shim_dep_init(&m->dep, name, false);
+}
+
+void mutex_destroy(struct mutex *m)
+{
+	if (pthread_mutex_destroy(&m->lock))
+		SHIM_FAIL("%s is destroyed while held", m->dep.name);
+	shim_dep_init(&m->dep, NULL, false);
+}
+
+void mutex_lock(struct mutex *m)
+{
+	shim_dep_acquire(&m->dep);
+	pthread_mutex_lock(&m->lock);
+	shim_dep_acquired(&m->dep);
+}
+
+void mutex_unlock(struct mutex *m)
+{
+	shim_dep_release(&m->dep);
+	pthread_mutex_unlock(&m->lock);
+	shim_yield();
+}
+
+void shim_spin_lock_init(spinlock_t *l, const char *name)
+{
+	pthread_mutex_init(&l->lock, NULL);
+	shim_dep_init(&l->dep, name, true);
+}
+
+void spin_lock(spinlock_t *l)
+{
+	shim_dep_acquire(&l->dep);
+	pthread_mutex_lock(&l->lock);
+	shim_dep_acquired(&l->dep);
+}
+
+void spin_unlock(spinlock_t *l)
+{
+	shim_dep_release(&l->dep);
+	pthread_mutex_unlock(&l->lock);
+	shim_yield();
+}
+
+static __thread struct srcu_struct *in_srcu;
+
+int srcu_read_lock(struct srcu_struct *s)
+{
+	if (in_srcu)
+		SHIM_FAIL("nested SRCU sections");
+	in_srcu = s;
+	return SHIM_SRCU_INDEX;
+}
+
+void srcu_read_unlock(struct srcu_struct *s, int index)
+{
+	if (in_srcu != s || index != SHIM_SRCU_INDEX)
+		SHIM_FAIL("an SRCU section ends that did not begin");
+	in_srcu = NULL;
+}
+
+bool shim_srcu_held(const struct srcu_struct *s)
+{
+	return in_srcu == s;
+}
+
+/*
+ * RCU: readers are counted in one of two slots, and a grace period turns new
+ * ones to the other slot and waits until its own is empty.
+ */
+static pthread_mutex_t rcu_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t rcu_period_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t rcu_cond = PTHREAD_COND_INITIALIZER;
+static unsigned int rcu_readers[2];
+static unsigned int rcu_periods;
+static bool rcu_waiting;
+
+void rcu_read_lock(void)
+{
+	if (rcu_nest++)
+		return;
+	pthread_mutex_lock(&rcu_lock);
+	rcu_index = rcu_periods & 1;
+	rcu_readers[rcu_index]++;
+	pthread_mutex_unlock(&rcu_lock);
+}
+
+void rcu_read_unlock(void)
+{
+	if (--rcu_nest)
+		return;
+	pthread_mutex_lock(&rcu_lock);
+	if (!--rcu_readers[rcu_index])
+		pthread_cond_broadcast(&rcu_cond);
+	pthread_mutex_unlock(&rcu_lock);
+}
+
+void synchronize_rcu(void)
+{
+	unsigned int index;
+
+	shim_might_sleep("synchronize_rcu");
+	log_event('g');
+	pthread_mutex_lock(&rcu_period_lock);
+	pthread_mutex_lock(&rcu_lock);
+	index = rcu_periods++ & 1;
+	WRITE_ONCE(rcu_waiting, true);
+	while (rcu_readers[index])
+		pthread_cond_wait(&rcu_cond, &rcu_lock);
+	WRITE_ONCE(rcu_waiting, false);
+	pthread_mutex_unlock(&rcu_lock);
+	pthread_mutex_unlock(&rcu_period_lock);
+}
+
+bool shim_rcu_waiting(void)
+{
+	return READ_ONCE(rcu_waiting);
+}
+
+/* Files */
+
+static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct file *fds[SHIM_FDS];
+static unsigned int live_files;
+static __thread struct file *file_work;
+
+struct file *shim_file(const struct file_operations *f_op, void *private)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		abort();
+	file->f_op = f_op;
+	file->private_data = private;
+	file->f_count = 1;
+	if (f_op->owner)
+		inc(f_op->owner->refs);
+	inc(live_files);
+	return file;
+}
+
+struct file *get_file(struct file *file)
+{
+	if (inc(file->f_count) <= 1)
+		SHIM_FAIL("a file without references is taken");
+	return file;
+}
+
+void fput(struct file *file)
+{
+	int left = dec(file->f_count);
+
+	if (left < 0)
+		SHIM_FAIL("a file without references is put");
+	if (left)
+		return;
+	file->next_work = file_work;
+	file_work = file;
+}
+
+/* The end of a system call: releases that fput() put off, as task work. */
+void shim_return_to_user(void)
+{
+	struct file *file;
+
+	if (nr_held || rcu_nest)
+		bail_out("returns to user space with a lock held");
+	while ((file = file_work)) {
+		file_work = file->next_work;
+		if (file->f_op->release)
+			file->f_op->release(file);
+		if (file->f_op->owner)
+			dec(file->f_op->owner->refs);
+		dec(live_files);
+		free(file);
+	}
+}
+
+unsigned int shim_live_files(void)
+{
+	return live_files;
+}
+
+int shim_install(struct file *file)
+{
+	int fd = 0;
+
+	pthread_mutex_lock(&fd_lock);
+	while (fd < SHIM_FDS && fds[fd])
+		fd++;
+	if (fd == SHIM_FDS)
+		bail_out("out of fds");
+	fds[fd] = file;
+	pthread_mutex_unlock(&fd_lock);
+	return fd;
+}
+
+struct file *shim_fd(unsigned int fd)
+{
+	struct file *file = NULL;
+
+	pthread_mutex_lock(&fd_lock);
+	if (fd < SHIM_FDS && fds[fd])
+		file = get_file(fds[fd]);
+	pthread_mutex_unlock(&fd_lock);
+	return file;
+}
+
+struct file *shim_fd_of(int fd, const struct file_operations *f_op)
+{
+	struct file *file = shim_fd(fd);
+
+	if (!file || file->f_op == f_op)
+		return file;
+	fput(file);
+	shim_return_to_user();
+	return NULL;
+}
+
+struct file *fget(unsigned int fd)
+{
+	return shim_fault("fget") ? NULL : shim_fd(fd);
+}
+
+int shim_dup(int fd)
+{
+	struct file *file = shim_fd(fd);
+
+	return file ? shim_install(file) : -EBADF;
+}
+
+int shim_close(int fd)
+{
+	struct file *file = NULL;
+
+	pthread_mutex_lock(&fd_lock);
+	if (fd >= 0 && fd < SHIM_FDS) {
+		file = fds[fd];
+		fds[fd] = NULL;
+	}
+	pthread_mutex_unlock(&fd_lock);
+	if (!file)
+		return -EBADF;
+	fput(file);
+	shim_return_to_user();
+	return 0;
+}
