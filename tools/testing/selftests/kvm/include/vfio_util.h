@@ -81,6 +81,8 @@ vfio_test_fail(const char *file, int line, const char *fmt, ...);
 /* The machine: exits with code 4 and a reason if it cannot run the tests. */
 unsigned int vfio_test_init(struct vfio_test_device *devices,
 			    unsigned int max, unsigned int need);
+int __sysfs_write(const char *path, const char *text);
+int __pci_link(const char *bdf, const char *name, char *buf, size_t size);
 void vfio_bind(const char *bdf);
 void debugfs_mount(void);
 void warn_once_rearm(void);

@@ -47,7 +47,7 @@ static int xioctl(int fd, unsigned long request, void *arg)
 /*
  * Sysfs
  */
-static int write_file(const char *path, const char *text)
+int __sysfs_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	int ret = 0;
@@ -61,7 +61,7 @@ static int write_file(const char *path, const char *text)
 }
 
 /* The last component of what the link @name of a PCI device points to. */
-static int pci_link(const char *bdf, const char *name, char *buf, size_t size)
+int __pci_link(const char *bdf, const char *name, char *buf, size_t size)
 {
 	char path[PATH_SIZE], target[PATH_SIZE];
 	const char *last;
@@ -81,16 +81,16 @@ void vfio_bind(const char *bdf)
 {
 	char path[PATH_SIZE], driver[PATH_SIZE];
 
-	if (!pci_link(bdf, "driver", driver, sizeof(driver))) {
+	if (!__pci_link(bdf, "driver", driver, sizeof(driver))) {
 		if (!strcmp(driver, "vfio-pci"))
 			return;
 		snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver/unbind", bdf);
-		VFIO_ASSERT(!write_file(path, bdf), "unbind %s", bdf);
+		VFIO_ASSERT(!__sysfs_write(path, bdf), "unbind %s", bdf);
 	}
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/driver_override", bdf);
-	VFIO_ASSERT(!write_file(path, "vfio-pci"), "override of %s", bdf);
-	VFIO_ASSERT(!write_file("/sys/bus/pci/drivers_probe", bdf), "probe %s", bdf);
-	VFIO_ASSERT(!pci_link(bdf, "driver", driver, sizeof(driver)) &&
+	VFIO_ASSERT(!__sysfs_write(path, "vfio-pci"), "override of %s", bdf);
+	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/drivers_probe", bdf), "probe %s", bdf);
+	VFIO_ASSERT(!__pci_link(bdf, "driver", driver, sizeof(driver)) &&
 		    !strcmp(driver, "vfio-pci"), "%s does not take vfio-pci", bdf);
 }
 
@@ -136,7 +136,7 @@ unsigned int vfio_test_init(struct vfio_test_device *devices,
 	VFIO_ASSERT(copy, "strdup");
 	for (bdf = strtok_r(copy, " ", &save); bdf && nr < max;
 	     bdf = strtok_r(NULL, " ", &save)) {
-		if (pci_link(bdf, "iommu_group", link, sizeof(link)))
+		if (__pci_link(bdf, "iommu_group", link, sizeof(link)))
 			ksft_exit_skip("%s is in no IOMMU group\n", bdf);
 		devices[nr].group = strtoul(link, NULL, 10);
 		if (group_is_known(devices, nr, devices[nr].group))
@@ -164,7 +164,7 @@ void debugfs_mount(void)
 void warn_once_rearm(void)
 {
 	debugfs_mount();
-	VFIO_ASSERT(!write_file("/sys/kernel/debug/clear_warn_once", "1"),
+	VFIO_ASSERT(!__sysfs_write("/sys/kernel/debug/clear_warn_once", "1"),
 		    "clear_warn_once");
 }
 
