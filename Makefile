@@ -57,6 +57,12 @@ check-stock: deps
 	@$(MAKE) tests
 	@tools/testing/check tools/testing/check-stock.list
 
+## make check-more     longer tests: the host takes devices back, two VMs
+.PHONY: check-more
+check-more: deps
+	@$(MAKE) modules tests
+	@tools/testing/check tools/testing/check-more.list
+
 ## make check-debug    the tests on a kernel of our own with all the checkers on
 .PHONY: check-debug
 check-debug: deps

@@ -1,0 +1,1844 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the KVM-VFIO device promises when somebody else moves: the host takes the
+ * last device of a held group back (contract 1, "the host wins"), or a second VM
+ * holds the same group (contract 3).
+ *
+ * The host takes the device by sysfs "unbind" or "remove", by unloading the
+ * driver, and by the power switch of the slot.  A process of its own does that, in
+ * limited time.  A device whose slot was switched off does not come back: a second
+ * run needs a new machine.
+ *
+ * Which VM a VFIO driver would see is what VFIO looks up at the first open of a
+ * device, and what KVM is told about its assigned devices (x86) is counted: both
+ * with kprobe events in a trace instance.  Every successful ADD counts as one held
+ * file; after every test, kvm_arch_start_assignment() and
+ * kvm_arch_end_assignment() have been called once for each.
+ *
+ * KVM_VFIO_MODULES=DIR names the folder of the loaded modules' files (default:
+ * where a lab machine has them).
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "vfio_util.h"
+
+#define BUFFER_SIZE	(1024 * 1024UL)
+#define HOST_SECONDS	30	/* the host's part takes far less, or hangs */
+#define RACE_ROUNDS	30
+#define RACE_ADDS	20	/* in each round, before the host takes the device */
+#define TEST_SECONDS	180
+#define PATH_SIZE	512
+
+static struct vfio_test_device devices[8];
+static unsigned int nr_devices;
+
+/* Successful ADDs of a test, in all its processes. */
+static unsigned int *nr_adds;
+
+static int __hold(int dev, int group)
+{
+	int ret = __kvm_vfio_add(dev, group);
+
+	if (!ret)
+		__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
+	return ret;
+}
+
+static void hold(int dev, int group)
+{
+	int ret = __hold(dev, group);
+
+	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_GROUP_ADD: %d", ret);
+}
+
+/* For helpers, which have no EXPECT_EQ(). */
+static bool answer(const char *what, int expected, int got)
+{
+	if (expected != got)
+		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
+	return expected == got;
+}
+
+/*
+ * Probes
+ */
+#define TRACEFS		"/sys/kernel/tracing"
+#define INSTANCE	TRACEFS "/instances/kvm_vfio_unplug"
+#define EVENTS		INSTANCE "/events/kvm_vfio_unplug"
+
+enum {
+	PROBE_CREATE,		/* a KVM-VFIO device, for which VM */
+	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
+	PROBE_START,
+	PROBE_END,
+	PROBE_MAX
+};
+
+static const struct {
+	const char *name;
+	const char *definition;
+} probes[PROBE_MAX] = {
+	/* The second pointer in struct kvm_device is the VM. */
+	[PROBE_CREATE] = { "create", "kvm_vfio_create kvm=+8($arg1):x64" },
+	[PROBE_OPEN] = { "open", "vfio_device_get_kvm_safe kvm=$arg2:x64" },
+#ifdef __x86_64__
+	[PROBE_START] = { "start", "kvm_arch_start_assignment kvm=$arg1:x64" },
+	[PROBE_END] = { "end", "kvm_arch_end_assignment kvm=$arg1:x64" },
+#endif
+};
+
+static bool have_probes;
+
+static int append_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, strlen(line)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static bool probe_define(unsigned int i)
+{
+	char line[PATH_SIZE];
+	int ret;
+
+	if (!probes[i].name)
+		return true;
+	snprintf(line, sizeof(line), "p:kvm_vfio_unplug/%s %s\n", probes[i].name,
+		 probes[i].definition);
+	ret = append_line(TRACEFS "/kprobe_events", line);
+	if (ret)
+		ksft_print_msg("no probe %s: %d\n", probes[i].definition, ret);
+	return !ret;
+}
+
+static void probes_remove(void)
+{
+	__sysfs_write(EVENTS "/enable", "0");
+	rmdir(INSTANCE);
+	append_line(TRACEFS "/kprobe_events", "-:kvm_vfio_unplug/\n");
+}
+
+/* Without them, the tests that need them are skipped. */
+static void probes_set(void)
+{
+	unsigned int i;
+
+	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	probes_remove();
+	if (mkdir(INSTANCE, 0700)) {
+		ksft_print_msg("no trace instance: %s\n", strerror(errno));
+		return;
+	}
+	for (i = 0; i < PROBE_MAX; i++)
+		if (!probe_define(i))
+			return;
+	have_probes = !__sysfs_write(EVENTS "/enable", "1");
+}
+
+static void trace_clear(void)
+{
+	if (have_probes)
+		VFIO_ASSERT(!truncate(INSTANCE "/trace", 0), "clear the trace");
+}
+
+#define ANY_VM	UINT64_MAX
+
+/* How often the probe was hit for a VM since trace_clear(); the last one's VM. */
+static unsigned int trace_count(unsigned int probe, uint64_t kvm, uint64_t *last)
+{
+	char line[512], name[32], *at;
+	unsigned int nr = 0;
+	uint64_t found;
+	FILE *f;
+
+	snprintf(name, sizeof(name), " %s: (", probes[probe].name);
+	f = fopen(INSTANCE "/trace", "re");
+	VFIO_ASSERT(f, "open the trace");
+	while (fgets(line, sizeof(line), f)) {
+		at = *line == '#' ? NULL : strstr(line, name);
+		at = at ? strstr(at, " kvm=0x") : NULL;
+		if (!at)
+			continue;
+		found = strtoull(at + strlen(" kvm=0x"), NULL, 16);
+		if (kvm != ANY_VM && kvm != found)
+			continue;
+		if (last)
+			*last = found;
+		nr++;
+	}
+	fclose(f);
+	return nr;
+}
+
+/* The last two columns of kprobe_profile: hits, and those that got lost. */
+static unsigned long probe_hits(unsigned int probe)
+{
+	unsigned long hits = 0, missed = 0;
+	char line[PATH_SIZE], name[64];
+	bool found = false;
+	FILE *f;
+
+	f = fopen(TRACEFS "/kprobe_profile", "re");
+	VFIO_ASSERT(f, "open kprobe_profile");
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%63s %lu %lu", name, &hits, &missed) == 3 &&
+			!strcmp(name, probes[probe].name);
+	fclose(f);
+	VFIO_ASSERT(found, "no probe %s", probes[probe].name);
+	VFIO_ASSERT(!missed, "%lu hits of probe %s are lost", missed, name);
+	return hits;
+}
+
+/*
+ * The host
+ */
+enum host_way {
+	HOST_UNBIND,
+	HOST_REMOVE,
+};
+
+/* What the host shall do: write to a file of sysfs, or unload a module. */
+struct host_request {
+	unsigned long tag;
+	char path[PATH_SIZE];	/* "" to unload */
+	char text[64];
+};
+
+struct host_reply {
+	unsigned long tag;
+	int ret;
+};
+
+struct host {
+	unsigned long tag;
+	int ret;
+};
+
+static int host_sock;
+static pid_t host_pid;
+
+static int unload(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+static void host_serve(int sock)
+{
+	struct host_request request;
+	struct host_reply reply;
+
+	while (read(sock, &request, sizeof(request)) == sizeof(request)) {
+		reply.tag = request.tag;
+		reply.ret = *request.path ?
+			__sysfs_write(request.path, request.text) :
+			unload(request.text);
+		if (write(sock, &reply, sizeof(reply)) != sizeof(reply))
+			break;
+	}
+}
+
+/*
+ * The host is a process that was forked when nothing was open: while it hangs, it
+ * keeps none of the files of a test, and nothing of a test gets stuck in it.
+ */
+static void host_start(void)
+{
+	int socks[2];
+
+	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks),
+		    "socketpair");
+	host_pid = fork();
+	VFIO_ASSERT(host_pid >= 0, "fork");
+	if (!host_pid) {
+		VFIO_ASSERT(dup2(socks[1], 3) == 3, "dup2");
+		close_range(4, ~0U, 0);
+		host_serve(3);
+		_exit(KSFT_PASS);
+	}
+	close(socks[1]);
+	host_sock = socks[0];
+}
+
+static void host_begin(struct host *host, const char *path, const char *text)
+{
+	static unsigned int nr;
+	struct host_request request = { .tag = 0 };
+
+	/* A test that failed may leave a reply to the next one. */
+	host->tag = ((unsigned long)getpid() << 16) + ++nr;
+	request.tag = host->tag;
+	snprintf(request.path, sizeof(request.path), "%s", path);
+	snprintf(request.text, sizeof(request.text), "%s", text);
+	VFIO_ASSERT(write(host_sock, &request, sizeof(request)) ==
+		    sizeof(request), "ask the host");
+}
+
+static bool host_is_done(struct host *host, int milliseconds)
+{
+	struct pollfd pollfd = { .fd = host_sock, .events = POLLIN };
+	struct host_reply reply = { .tag = 0 };
+
+	while (reply.tag != host->tag) {
+		if (poll(&pollfd, 1, milliseconds) != 1)
+			return false;
+		VFIO_ASSERT(read(host_sock, &reply, sizeof(reply)) ==
+			    sizeof(reply), "the host is gone");
+	}
+	host->ret = reply.ret;
+	return true;
+}
+
+static void host_print_stack(void)
+{
+	char path[64], line[PATH_SIZE];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", host_pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		fprintf(stderr, "# %s", line);
+	if (f)
+		fclose(f);
+}
+
+/* -ETIMEDOUT if it hangs; then nothing after this works. */
+static int host_wait(struct host *host)
+{
+	if (host_is_done(host, HOST_SECONDS * 1000))
+		return host->ret;
+	host_print_stack();
+	return -ETIMEDOUT;
+}
+
+static void host_begin_take(struct host *host, enum host_way way,
+			    const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE];
+
+	if (way == HOST_UNBIND) {
+		host_begin(host, "/sys/bus/pci/drivers/vfio-pci/unbind",
+			   device->bdf);
+		return;
+	}
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", device->bdf);
+	host_begin(host, path, "1");
+}
+
+static int host_take(enum host_way way, const struct vfio_test_device *device)
+{
+	struct host host;
+
+	host_begin_take(&host, way, device);
+	return host_wait(&host);
+}
+
+static bool device_is_there(const struct vfio_test_device *device)
+{
+	char link[PATH_SIZE];
+
+	return !__pci_link(device->bdf, "subsystem", link, sizeof(link));
+}
+
+/*
+ * Undoes either way; a device that was removed may come in another group.  False
+ * if it is not in the machine any more.
+ */
+static bool __host_give(struct vfio_test_device *device)
+{
+	char link[PATH_SIZE];
+
+	if (!device_is_there(device)) {
+		VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/rescan", "1"), "rescan");
+		if (!device_is_there(device))
+			return false;
+	}
+	vfio_bind(device->bdf);
+	VFIO_ASSERT(!__pci_link(device->bdf, "iommu_group", link, sizeof(link)),
+		    "%s is in no IOMMU group", device->bdf);
+	device->group = strtoul(link, NULL, 10);
+	return true;
+}
+
+static void host_give(struct vfio_test_device *device)
+{
+	VFIO_ASSERT(__host_give(device), "%s does not come back", device->bdf);
+}
+
+/*
+ * Dead groups
+ */
+static int __group_status(int group)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+
+	return ioctl(group, VFIO_GROUP_GET_STATUS, &status) ? -errno : 0;
+}
+
+static bool group_is_dead(int group, const struct vfio_test_device *device)
+{
+	int container = vfio_container_open();
+	bool ok = true;
+
+	ok &= answer("UNSET_CONTAINER", -EINVAL,
+		     __vfio_group_unset_container(group));
+	ok &= answer("GET_STATUS", -ENODEV, __group_status(group));
+	ok &= answer("GET_DEVICE_FD", -ENODEV,
+		     __vfio_group_device(group, device->bdf));
+	ok &= answer("SET_CONTAINER", -ENODEV,
+		     __vfio_group_set_container(group, container));
+	close(container);
+	return ok;
+}
+
+/* A container that was left by its only group. */
+static bool container_is_empty(int container)
+{
+	bool ok = true;
+
+	ok &= answer("SET_IOMMU", -EINVAL, __vfio_container_set_iommu(container));
+	ok &= answer("MAP_DMA", -EINVAL,
+		     __vfio_dma_map(container, NULL, VFIO_TEST_IOVA, BUFFER_SIZE));
+	return ok;
+}
+
+static bool member_is_dead(int dev, int group)
+{
+	bool ok = true;
+
+	ok &= answer("ADD where it is held", -EEXIST, __hold(dev, group));
+	ok &= answer("DEL", 0, __kvm_vfio_del(dev, group));
+	ok &= answer("DEL again", -ENOENT, __kvm_vfio_del(dev, group));
+	ok &= answer("ADD after DEL", -EINVAL, __hold(dev, group));
+	return ok;
+}
+
+static bool is_refused(int dev, int group)
+{
+	bool ok = true;
+
+	ok &= answer("ADD where it is not held", -EINVAL, __hold(dev, group));
+	ok &= answer("DEL where it is not held", -ENOENT,
+		     __kvm_vfio_del(dev, group));
+	return ok;
+}
+
+/* Opens the group and puts it in a container of its own with an IOMMU. */
+static int group_with_container(const struct vfio_test_device *device)
+{
+	int container = vfio_container_open();
+	int group = vfio_group_open(device->group);
+
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container);
+	close(container);
+	return group;
+}
+
+/* All that a group is good for, with nothing left open. */
+static void use_and_close(int dev, const struct vfio_test_device *device)
+{
+	int group = group_with_container(device);
+	int fd;
+
+	hold(dev, group);
+	VFIO_ASSERT(__vfio_group_unset_container(group) == -EBUSY,
+		    "a held group leaves its container");
+	fd = vfio_group_device(group, device->bdf);
+	close(fd);
+	kvm_vfio_del(dev, group);
+	vfio_group_unset_container(group);
+	close(group);
+}
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+/* A table of the VM for the default window, which comes with a first mapping. */
+static int tce_table(int vm, int container)
+{
+	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
+	void *va = vfio_dma_buffer(BUFFER_SIZE);
+	struct kvm_create_spapr_tce_64 args = { .liobn = 1, .page_shift = 12 };
+	int table;
+
+	VFIO_ASSERT(!__vfio_memory_register(container, va, BUFFER_SIZE) &&
+		    !__vfio_dma_map(container, va, VFIO_TEST_IOVA, BUFFER_SIZE) &&
+		    !__vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE),
+		    "map and unmap");
+	VFIO_ASSERT(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info),
+		    "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
+	args.size = info.dma32_window_size >> args.page_shift;
+	table = ioctl(vm, KVM_CREATE_SPAPR_TCE_64, &args);
+	VFIO_ASSERT(table >= 0, "KVM_CREATE_SPAPR_TCE_64");
+	return table;
+}
+
+static int set_tce_table(int dev, int group, int table)
+{
+	struct kvm_vfio_spapr_tce arg = { .groupfd = group, .tablefd = table };
+
+	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
+				   KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &arg);
+}
+#else
+static int tce_table(int vm, int container)
+{
+	(void)vm;
+	(void)container;
+	return -1;
+}
+
+static int set_tce_table(int dev, int group, int table)
+{
+	(void)dev;
+	(void)group;
+	(void)table;
+	return 0;
+}
+#endif
+
+/*
+ * What every test starts with, and what has to be true after it
+ */
+struct start {
+	struct vfio_refs refs;
+	unsigned long hits[PROBE_MAX];
+	int log;
+};
+
+/* Files for which KVM was told about the start, or the end, of an assignment. */
+static bool assignments(const struct start *start, unsigned int probe,
+			unsigned int expected)
+{
+	if (!have_probes || !probes[probe].name)
+		return true;
+	return answer(probes[probe].name, expected,
+		      probe_hits(probe) - start->hits[probe]);
+}
+
+static void start(struct start *start)
+{
+	unsigned int i;
+
+	/* A test that failed may have left a device with the host. */
+	for (i = 0; i < nr_devices; i++)
+		__host_give(&devices[i]);
+	warn_once_rearm();
+	start->log = kmsg_open();
+	vfio_refs_read(&start->refs);
+	*nr_adds = 0;
+	for (i = 0; have_probes && i < PROBE_MAX; i++)
+		if (probes[i].name)
+			start->hits[i] = probe_hits(i);
+	trace_clear();
+}
+
+static void close_all_but(int fd)
+{
+	if (fd > 3)
+		close_range(3, fd - 1, 0);
+	close_range(fd + 1, ~0U, 0);
+}
+
+static bool is_clean(struct start *start)
+{
+	struct vfio_refs refs;
+	bool ok = true;
+	unsigned int i;
+	int fd;
+
+	close_all_but(start->log);
+	for (i = 0; i < nr_devices; i++) {
+		if (!__host_give(&devices[i]))
+			continue;
+		fd = __vfio_group_open(devices[i].group);
+		ok &= answer("open of the group", 0, fd < 0 ? fd : 0);
+		close(fd);
+	}
+	vfio_refs_read(&refs);
+	ok &= vfio_refs_equal(&start->refs, &refs);
+	ok &= assignments(start, PROBE_START, *nr_adds);
+	ok &= assignments(start, PROBE_END, *nr_adds);
+	ok &= answer("splats", 0, kmsg_splats(start->log));
+	close(start->log);
+	return ok;
+}
+
+/*
+ * Contract 1: the host wins
+ */
+FIXTURE(host_wins)
+{
+	struct start start;
+	struct vmm vmm;
+	int vm2;
+	int dev2;	/* holds the group, too, with two VMs */
+};
+
+FIXTURE_VARIANT(host_wins)
+{
+	enum host_way way;
+	bool two_vms;
+};
+
+FIXTURE_VARIANT_ADD(host_wins, unbind)
+{
+	.way = HOST_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(host_wins, remove)
+{
+	.way = HOST_REMOVE,
+};
+
+FIXTURE_VARIANT_ADD(host_wins, unbind_two_vms)
+{
+	.way = HOST_UNBIND,
+	.two_vms = true,
+};
+
+FIXTURE_VARIANT_ADD(host_wins, remove_two_vms)
+{
+	.way = HOST_REMOVE,
+	.two_vms = true,
+};
+
+static void open_holder(struct vmm *vmm, const struct vfio_test_device *device)
+{
+	vmm_open(vmm, device, false);
+	__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
+}
+
+FIXTURE_SETUP(host_wins)
+{
+	start(&self->start);
+	open_holder(&self->vmm, &devices[0]);
+	self->vm2 = kvm_vm_open();
+	self->dev2 = kvm_vfio_create(self->vm2);
+	if (variant->two_vms)
+		hold(self->dev2, self->vmm.fd[VMM_GROUP]);
+}
+
+FIXTURE_TEARDOWN(host_wins)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* The group, to which the first VM is said goodbye; @dev2 held it, or did not. */
+static bool all_dead(const struct vmm *vmm, int dev2, bool two_vms)
+{
+	int group = vmm->fd[VMM_GROUP];
+	bool ok = true;
+
+	ok &= group_is_dead(group, &devices[0]);
+	ok &= member_is_dead(vmm->fd[VMM_KVM_VFIO], group);
+	if (two_vms)
+		ok &= member_is_dead(dev2, group);
+	else
+		ok &= is_refused(dev2, group);
+	return ok;
+}
+
+/* No device fd open; the member stays what it was to KVM until DEL. */
+TEST_F(host_wins, dead_member)
+{
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_TRUE(assignments(&self->start, PROBE_END, 0));
+	EXPECT_TRUE(container_is_empty(self->vmm.fd[VMM_CONTAINER]));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+	EXPECT_TRUE(assignments(&self->start, PROBE_END, *nr_adds));
+	host_give(&devices[0]);
+	use_and_close(self->dev2, &devices[0]);
+}
+
+/* The container lives by its group alone. */
+TEST_F(host_wins, container_fd_closed)
+{
+	close(self->vmm.fd[VMM_CONTAINER]);
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+	host_give(&devices[0]);
+	use_and_close(self->dev2, &devices[0]);
+}
+
+/* KVM alone keeps the group: nobody is left to say DEL. */
+TEST_F(host_wins, all_vfio_fds_closed)
+{
+	close(self->vmm.fd[VMM_CONTAINER]);
+	close(self->vmm.fd[VMM_GROUP]);
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	host_give(&devices[0]);
+	use_and_close(self->dev2, &devices[0]);
+	close(self->vmm.fd[VMM_KVM_VFIO]);
+	use_and_close(self->dev2, &devices[0]);
+}
+
+/* The IOMMU lets go of what is mapped, and of its driver, at once. */
+TEST_F(host_wins, dma_mapped)
+{
+	int iommu_refs = module_refcnt(VFIO_TEST_IOMMU_MODULE);
+	int container = self->vmm.fd[VMM_CONTAINER];
+	void *va = vfio_dma_buffer(BUFFER_SIZE);
+	long free_kib = locked_kib();
+
+	ASSERT_EQ(0, __vfio_memory_register(container, va, BUFFER_SIZE));
+	ASSERT_EQ(0, __vfio_dma_map(container, va, VFIO_TEST_IOVA, BUFFER_SIZE));
+	ASSERT_LT(free_kib, locked_kib());
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_EQ(free_kib, locked_kib());
+	/* Unless it is built in. */
+	if (iommu_refs >= 0)
+		EXPECT_EQ(iommu_refs - 1, module_refcnt(VFIO_TEST_IOMMU_MODULE));
+	EXPECT_TRUE(container_is_empty(container));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+}
+
+/* A device was open, and is closed: what it pinned, too, is gone. */
+TEST_F(host_wins, device_fd_closed_before)
+{
+	int device = vfio_group_device(self->vmm.fd[VMM_GROUP], devices[0].bdf);
+
+	close(device);
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+}
+
+/* Another group of the same container keeps all it has. */
+TEST_F(host_wins, other_group_lives)
+{
+	int container = self->vmm.fd[VMM_CONTAINER];
+	int other = vfio_group_open(devices[1].group);
+	void *va = vfio_dma_buffer(BUFFER_SIZE);
+
+	vfio_group_set_container(other, container);
+	hold(self->vmm.fd[VMM_KVM_VFIO], other);
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(other));
+	EXPECT_EQ(0, __vfio_memory_register(container, va, BUFFER_SIZE));
+	EXPECT_EQ(0, __vfio_dma_map(container, va, VFIO_TEST_IOVA, BUFFER_SIZE));
+	EXPECT_EQ(0, __vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+	kvm_vfio_del(self->vmm.fd[VMM_KVM_VFIO], other);
+	EXPECT_EQ(0, __vfio_group_unset_container(other));
+}
+
+/* The dead group has no say in what becomes of the fresh one. */
+TEST_F(host_wins, fresh_group_while_dead_held)
+{
+	int dev = self->vmm.fd[VMM_KVM_VFIO];
+	int dead = self->vmm.fd[VMM_GROUP];
+	int fresh, device;
+
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	host_give(&devices[0]);
+	fresh = group_with_container(&devices[0]);
+	hold(dev, fresh);
+	hold(self->dev2, fresh);
+	device = vfio_group_device(fresh, devices[0].bdf);
+	EXPECT_TRUE(group_is_dead(dead, &devices[0]));
+	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
+
+	kvm_vfio_del(dev, dead);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(fresh));
+	close(device);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(fresh));
+	kvm_vfio_del(dev, fresh);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(fresh));
+	kvm_vfio_del(self->dev2, fresh);
+	EXPECT_EQ(0, __vfio_group_unset_container(fresh));
+}
+
+/* Three dead ones in a row, let go last; each time the fresh one is taken. */
+TEST_F(host_wins, again_and_again)
+{
+	int dev = self->vmm.fd[VMM_KVM_VFIO];
+	int group[3], i;
+
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	for (i = 0; i < 3; i++) {
+		host_give(&devices[0]);
+		group[i] = group_with_container(&devices[0]);
+		hold(dev, group[i]);
+		ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+		EXPECT_TRUE(group_is_dead(group[i], &devices[0]));
+	}
+	EXPECT_EQ(0, __kvm_vfio_del(dev, group[1]));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, group[0]));
+	close(dev);
+	EXPECT_TRUE(is_refused(kvm_vfio_create(self->vmm.fd[VMM_VM]), group[2]));
+}
+
+#define CLOSE_ORDERS	24	/* 4!: all fds but the device's */
+
+/* The nth order of four things. */
+static void nth_order(unsigned int n, unsigned int order[4])
+{
+	unsigned int left[4] = { 0, 1, 2, 3 };
+	unsigned int i, pick;
+
+	for (i = 0; i < 4; i++) {
+		pick = n % (4 - i);
+		n /= 4 - i;
+		order[i] = left[pick];
+		memmove(&left[pick], &left[pick + 1],
+			(3 - i - pick) * sizeof(left[0]));
+	}
+}
+
+/* Closing in every order works, with the device back or not. */
+TEST_F_TIMEOUT(host_wins, any_close_order, TEST_SECONDS)
+{
+	static const unsigned int fds[4] = {
+		VMM_VM, VMM_KVM_VFIO, VMM_CONTAINER, VMM_GROUP,
+	};
+	unsigned int order[4], n, i;
+
+	for (n = 0; n < CLOSE_ORDERS; n++) {
+		nth_order(n, order);
+		ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+		for (i = 0; i < 4; i++) {
+			if (i == n % 4)
+				host_give(&devices[0]);
+			close(self->vmm.fd[fds[order[i]]]);
+		}
+		if (variant->two_vms) {
+			close(self->dev2);
+			self->dev2 = kvm_vfio_create(self->vm2);
+		}
+		open_holder(&self->vmm, &devices[0]);
+		if (variant->two_vms)
+			hold(self->dev2, self->vmm.fd[VMM_GROUP]);
+	}
+}
+
+/*
+ * Contract 4: a TCE table is attached, or could be: once the group is dead, DEL
+ * and the table's close undo what is left in either order.
+ */
+TEST_F(host_wins, tce_table_attached)
+{
+	int dev = self->vmm.fd[VMM_KVM_VFIO];
+	int group = self->vmm.fd[VMM_GROUP];
+	int table, fresh;
+
+	table = tce_table(self->vmm.fd[VMM_VM], self->vmm.fd[VMM_CONTAINER]);
+	if (table < 0)
+		SKIP(return, "no TCE tables");
+	ASSERT_EQ(0, set_tce_table(dev, group, table));
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	EXPECT_EQ(-EINVAL, set_tce_table(dev, group, table));
+	EXPECT_EQ(-EBADF, set_tce_table(dev, group, -1));
+	EXPECT_TRUE(group_is_dead(group, &devices[0]));
+
+	/* The fresh group's window takes the table. */
+	host_give(&devices[0]);
+	fresh = vfio_group_open(devices[0].group);
+	vfio_group_set_container(fresh, self->vmm.fd[VMM_CONTAINER]);
+	vfio_container_set_iommu(self->vmm.fd[VMM_CONTAINER]);
+	close(tce_table(self->vm2, self->vmm.fd[VMM_CONTAINER]));
+	hold(dev, fresh);
+	EXPECT_EQ(0, set_tce_table(dev, fresh, table));
+	EXPECT_EQ(-EINVAL, set_tce_table(dev, group, table));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, group));
+	EXPECT_EQ(-ENOENT, set_tce_table(dev, group, table));
+	EXPECT_EQ(0, set_tce_table(dev, fresh, table));
+
+	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
+	close(table);
+	EXPECT_EQ(0, __kvm_vfio_del(dev, fresh));
+}
+
+/* Makes the device ask for its release, as stock does, through an eventfd. */
+static int request_event(int device)
+{
+	struct {
+		struct vfio_irq_set set;
+		int32_t fd;
+	} irq = {
+		.set = {
+			.argsz = sizeof(irq.set) + sizeof(irq.fd),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+				 VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = VFIO_PCI_REQ_IRQ_INDEX,
+			.count = 1,
+		},
+	};
+
+	irq.fd = eventfd(0, EFD_CLOEXEC);
+	VFIO_ASSERT(irq.fd >= 0, "eventfd");
+	VFIO_ASSERT(!ioctl(device, VFIO_DEVICE_SET_IRQS, &irq),
+		    "VFIO_DEVICE_SET_IRQS");
+	return irq.fd;
+}
+
+/* With an open device fd the host waits for that, but not for KVM. */
+TEST_F(host_wins, waits_for_device_fd_only)
+{
+	struct pollfd event = { .events = POLLIN };
+	int group = self->vmm.fd[VMM_GROUP];
+	struct host host;
+	int device;
+
+	device = vfio_group_device(group, devices[0].bdf);
+	event.fd = request_event(device);
+	host_begin_take(&host, variant->way, &devices[0]);
+	ASSERT_EQ(1, poll(&event, 1, HOST_SECONDS * 1000));
+
+	/* It is past the point at which it stops new opens, and waits. */
+	EXPECT_FALSE(host_is_done(&host, 0));
+	EXPECT_EQ(-ENODEV, __vfio_group_device(group, devices[0].bdf));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	EXPECT_EQ(-EEXIST, __hold(self->vmm.fd[VMM_KVM_VFIO], group));
+	close(device);
+	ASSERT_EQ(0, host_wait(&host));
+	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
+}
+
+/* The same, and KVM lets go while the host waits. */
+TEST_F(host_wins, del_while_host_waits)
+{
+	struct pollfd event = { .events = POLLIN };
+	int group = self->vmm.fd[VMM_GROUP];
+	struct host host;
+	int device;
+
+	device = vfio_group_device(group, devices[0].bdf);
+	event.fd = request_event(device);
+	host_begin_take(&host, variant->way, &devices[0]);
+	ASSERT_EQ(1, poll(&event, 1, HOST_SECONDS * 1000));
+	kvm_vfio_del(self->vmm.fd[VMM_KVM_VFIO], group);
+	EXPECT_EQ(0, __hold(self->vmm.fd[VMM_KVM_VFIO], group));
+	kvm_vfio_del(self->vmm.fd[VMM_KVM_VFIO], group);
+	if (variant->two_vms)
+		kvm_vfio_del(self->dev2, group);
+	EXPECT_FALSE(host_is_done(&host, 0));
+	close(device);
+	ASSERT_EQ(0, host_wait(&host));
+	EXPECT_TRUE(group_is_dead(group, &devices[0]));
+}
+
+/*
+ * Contract 1: the host wins at any moment
+ *
+ * The host takes the device and gives it back, while an owner opens the group,
+ * puts it in a container, opens the device and undoes that, and two VMs add and
+ * delete what the owner has, and make their KVM-VFIO devices anew.  A VM may use
+ * the owner's fd just when it is closed, or is another file's.
+ */
+enum {
+	OP_OPEN,
+	OP_SET_CONTAINER,
+	OP_SET_IOMMU,
+	OP_REGISTER,
+	OP_MAP,
+	OP_UNMAP,
+	OP_DEVICE,
+	OP_UNSET,
+	OP_ADD,
+	OP_DEL,
+	OP_SET_TCE,
+	OP_CREATE,
+	OP_MAX
+};
+
+/* What each may answer, apart from success; no test lives from success alone. */
+static const struct {
+	const char *name;
+	int allowed[5];
+	bool needs_dma;		/* or the window that comes with it */
+} ops[OP_MAX] = {
+	/* ENOENT, ENXIO, ENODEV: going; EBUSY: KVM holds what was closed. */
+	[OP_OPEN] = { "open", { -ENOENT, -ENXIO, -ENODEV, -EBUSY } },
+	[OP_SET_CONTAINER] = { "SET_CONTAINER", { -ENODEV } },
+	[OP_SET_IOMMU] = { "SET_IOMMU", { -EINVAL } },
+	/* EINVAL: the container has lost its IOMMU driver with its group. */
+	[OP_REGISTER] = { "REGISTER_MEMORY", { -EINVAL }, true },
+	[OP_MAP] = { "MAP_DMA", { -EINVAL }, true },
+	[OP_UNMAP] = { "UNMAP_DMA", { -EINVAL }, true },
+	/* EAGAIN: resetting it takes a lock that the host has at this moment. */
+	[OP_DEVICE] = { "GET_DEVICE_FD", { -EINVAL, -ENODEV, -EAGAIN } },
+	[OP_UNSET] = { "UNSET_CONTAINER", { -EINVAL, -EBUSY } },
+	[OP_ADD] = { "ADD", { -EBADF, -EINVAL, -EEXIST } },
+	[OP_DEL] = { "DEL", { -EBADF, -ENOENT } },
+	[OP_SET_TCE] = { "SET_SPAPR_TCE", { -EBADF, -ENOENT, -EINVAL }, true },
+	[OP_CREATE] = { "CREATE_DEVICE", { 0 } },
+};
+
+struct race {
+	unsigned int number;	/* of the group */
+	void *buffer;		/* NULL: the owner maps nothing */
+	int group;		/* fd, or -1 */
+	bool stop;
+	unsigned int done[OP_MAX];
+	unsigned int bad;
+};
+
+struct race_vm {
+	struct race *race;
+	int vm;
+	int table;
+};
+
+static int op(struct race *race, unsigned int kind, int ret)
+{
+	unsigned int i;
+
+	if (ret >= 0) {
+		__atomic_add_fetch(&race->done[kind], 1, __ATOMIC_RELAXED);
+		return ret;
+	}
+	for (i = 0; i < ARRAY_SIZE(ops[kind].allowed); i++)
+		if (ret == ops[kind].allowed[i])
+			return ret;
+	if (__atomic_add_fetch(&race->bad, 1, __ATOMIC_RELAXED) <= 10)
+		fprintf(stderr, "# %s: %d\n", ops[kind].name, ret);
+	return ret;
+}
+
+static unsigned int race_done(struct race *race, unsigned int kind)
+{
+	return __atomic_load_n(&race->done[kind], __ATOMIC_ACQUIRE);
+}
+
+static bool race_is_over(struct race *race)
+{
+	return __atomic_load_n(&race->stop, __ATOMIC_ACQUIRE);
+}
+
+static void race_use_device(struct race *race, int group)
+{
+	int fd = op(race, OP_DEVICE, __vfio_group_device(group, devices[0].bdf));
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/* On POWER, a container gets the window for the tables with its first mapping. */
+static void race_map(struct race *race, int container)
+{
+	if (op(race, OP_REGISTER,
+	       __vfio_memory_register(container, race->buffer, BUFFER_SIZE)) ||
+	    op(race, OP_MAP, __vfio_dma_map(container, race->buffer,
+					    VFIO_TEST_IOVA, BUFFER_SIZE)))
+		return;
+	op(race, OP_UNMAP, __vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE));
+}
+
+static void race_own(struct race *race, unsigned int round)
+{
+	int container = vfio_container_open();
+	unsigned int number, yields;
+	int group;
+
+	number = __atomic_load_n(&race->number, __ATOMIC_ACQUIRE);
+	group = op(race, OP_OPEN, __vfio_group_open(number));
+	if (group >= 0 &&
+	    !op(race, OP_SET_CONTAINER, __vfio_group_set_container(group, container)) &&
+	    !op(race, OP_SET_IOMMU, __vfio_container_set_iommu(container))) {
+		__atomic_store_n(&race->group, group, __ATOMIC_RELEASE);
+		if (race->buffer)
+			race_map(race, container);
+		for (yields = 0; yields < 100; yields++)
+			sched_yield();
+		/* Every now and then, as a reset takes long. */
+		if (round % 16 == 0)
+			race_use_device(race, group);
+		op(race, OP_UNSET, __vfio_group_unset_container(group));
+		__atomic_store_n(&race->group, -1, __ATOMIC_RELEASE);
+	}
+	close(container);
+	if (group >= 0)
+		close(group);
+}
+
+static void *race_owner(void *arg)
+{
+	struct race *race = arg;
+	unsigned int round;
+
+	for (round = 0; !race_is_over(race); round++)
+		race_own(race, round);
+	return NULL;
+}
+
+static void *race_vm(void *arg)
+{
+	struct race_vm *vm = arg;
+	struct race *race = vm->race;
+	unsigned int round;
+	int dev, group;
+
+	while (!race_is_over(race)) {
+		dev = op(race, OP_CREATE, __kvm_vfio_create(vm->vm, 0));
+		for (round = 0; round < 8; round++) {
+			group = __atomic_load_n(&race->group, __ATOMIC_ACQUIRE);
+			op(race, OP_ADD, __hold(dev, group));
+			op(race, OP_SET_TCE, set_tce_table(dev, group, vm->table));
+			/* Leaves it held for the close, in half of the rounds. */
+			if (round % 2 == 0)
+				op(race, OP_DEL, __kvm_vfio_del(dev, group));
+			sched_yield();
+		}
+		close(dev);
+	}
+	return NULL;
+}
+
+/* False if the others come to nothing. */
+static bool race_go_on(struct race *race, unsigned int adds)
+{
+	time_t deadline = time(NULL) + HOST_SECONDS;
+
+	while (race_done(race, OP_ADD) < adds) {
+		if (time(NULL) > deadline)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+static bool race_host(struct race *race, enum host_way way)
+{
+	unsigned int round;
+
+	for (round = 0; round < RACE_ROUNDS; round++) {
+		if (!race_go_on(race, race_done(race, OP_ADD) + RACE_ADDS)) {
+			ksft_print_msg("round %u: no ADD succeeds\n", round);
+			return false;
+		}
+		if (host_take(way, &devices[0])) {
+			ksft_print_msg("round %u: the host did not win\n", round);
+			return false;
+		}
+		host_give(&devices[0]);
+		__atomic_store_n(&race->number, devices[0].group,
+				 __ATOMIC_RELEASE);
+	}
+	return race_go_on(race, race_done(race, OP_ADD) + RACE_ADDS);
+}
+
+FIXTURE(host_races)
+{
+	struct start start;
+};
+
+FIXTURE_VARIANT(host_races)
+{
+	enum host_way way;
+	bool dma;	/* the owner maps memory at the same time */
+};
+
+FIXTURE_VARIANT_ADD(host_races, unbind)
+{
+	.way = HOST_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(host_races, remove)
+{
+	.way = HOST_REMOVE,
+};
+
+FIXTURE_VARIANT_ADD(host_races, unbind_dma)
+{
+	.way = HOST_UNBIND,
+	.dma = true,
+};
+
+FIXTURE_VARIANT_ADD(host_races, remove_dma)
+{
+	.way = HOST_REMOVE,
+	.dma = true,
+};
+
+FIXTURE_SETUP(host_races)
+{
+	start(&self->start);
+}
+
+FIXTURE_TEARDOWN(host_races)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+static int race_table(int vm)
+{
+	int container = vfio_container_open();
+	int group = vfio_group_open(devices[0].group);
+	int table;
+
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container);
+	table = tce_table(vm, container);
+	close(group);
+	close(container);
+	return table;
+}
+
+TEST_F_TIMEOUT(host_races, with_everything, TEST_SECONDS)
+{
+	struct race race = { .number = devices[0].group, .group = -1 };
+	struct race_vm vms[2];
+	pthread_t threads[3];
+	unsigned int i;
+
+	if (variant->dma)
+		race.buffer = vfio_dma_buffer(BUFFER_SIZE);
+	for (i = 0; i < 2; i++) {
+		vms[i].race = &race;
+		vms[i].vm = kvm_vm_open();
+		vms[i].table = race_table(vms[i].vm);
+	}
+	ASSERT_EQ(0, pthread_create(&threads[2], NULL, race_owner, &race));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, race_vm, &vms[i]));
+
+	EXPECT_TRUE(race_host(&race, variant->way));
+	__atomic_store_n(&race.stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+	EXPECT_EQ(0U, race.bad);
+	for (i = 0; i < OP_MAX; i++) {
+		if (!variant->dma && ops[i].needs_dma)
+			continue;
+		EXPECT_NE(0U, race.done[i]) {
+			TH_LOG("%s never succeeds", ops[i].name);
+		}
+	}
+}
+
+/*
+ * Contract 3: one group, two VMs
+ */
+struct holder {
+	int vm;
+	int dev;
+	uint64_t kvm;		/* the VM's address */
+};
+
+/* A KVM-VFIO device for a new one of the VM's, whose address it learns. */
+static int holder_create_device(struct holder *holder)
+{
+	int dev = kvm_vfio_create(holder->vm);
+
+	VFIO_ASSERT(trace_count(PROBE_CREATE, ANY_VM, &holder->kvm),
+		    "KVM_CREATE_DEVICE is not traced");
+	return dev;
+}
+
+static void holder_open(struct holder *holder)
+{
+	holder->vm = kvm_vm_open();
+	holder->dev = holder_create_device(holder);
+}
+
+/* The VM that a driver sees when the device is opened now; stays open. */
+static int open_device(int group, uint64_t *kvm)
+{
+	unsigned int before = trace_count(PROBE_OPEN, ANY_VM, NULL);
+	int fd = vfio_group_device(group, devices[0].bdf);
+
+	if (trace_count(PROBE_OPEN, ANY_VM, kvm) == before)
+		*kvm = ANY_VM;	/* not the first open */
+	return fd;
+}
+
+static uint64_t seen_by_driver(int group)
+{
+	uint64_t kvm;
+
+	close(open_device(group, &kvm));
+	return kvm;
+}
+
+/* KVM has a debugfs folder for each VM while it is there. */
+static bool vm_is_there(pid_t pid, int vm)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", pid, vm);
+	return !access(path, F_OK);
+}
+
+FIXTURE(two_vms)
+{
+	struct start start;
+	int container;
+	int group;
+};
+
+FIXTURE_SETUP(two_vms)
+{
+	if (!have_probes)
+		SKIP(return, "no kprobe events");
+	start(&self->start);
+	self->container = vfio_container_open();
+	self->group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(self->group, self->container);
+	vfio_container_set_iommu(self->container);
+}
+
+FIXTURE_TEARDOWN(two_vms)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* Drivers see the newest holder's VM, then the one before, then none. */
+TEST_F(two_vms, newest_holder_is_seen)
+{
+	struct holder holder[3];
+	unsigned int i;
+
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+	for (i = 0; i < 3; i++) {
+		holder_open(&holder[i]);
+		hold(holder[i].dev, self->group);
+		EXPECT_EQ(holder[i].kvm, seen_by_driver(self->group));
+	}
+	kvm_vfio_del(holder[1].dev, self->group);
+	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
+	kvm_vfio_del(holder[2].dev, self->group);
+	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
+
+	/* Adding again makes it the newest. */
+	hold(holder[1].dev, self->group);
+	hold(holder[2].dev, self->group);
+	kvm_vfio_del(holder[0].dev, self->group);
+	hold(holder[0].dev, self->group);
+	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
+	close(holder[0].dev);
+	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
+	close(holder[2].dev);
+	EXPECT_EQ(holder[1].kvm, seen_by_driver(self->group));
+	close(holder[1].dev);
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+}
+
+/* A way for a holder to let go. */
+enum {
+	LET_GO_DEL,
+	LET_GO_CLOSE,		/* KVM-VFIO fd, then VM */
+	LET_GO_CLOSE_VM_FIRST,
+	LET_GO_MAX
+};
+
+static void let_go(struct holder *holder, int group, unsigned int way)
+{
+	if (way == LET_GO_DEL)
+		kvm_vfio_del(holder->dev, group);
+	if (way == LET_GO_CLOSE_VM_FIRST)
+		close(holder->vm);
+	close(holder->dev);
+	if (way != LET_GO_CLOSE_VM_FIRST)
+		close(holder->vm);
+}
+
+/*
+ * Either holder goes first, in every way: the other one's VM is seen then, the
+ * one that went is gone for good, and UNSET is EBUSY until both are.
+ */
+TEST_F_TIMEOUT(two_vms, any_release_order, TEST_SECONDS)
+{
+	struct holder holder[2];
+	unsigned int n, first;
+	int vm;
+
+	for (n = 0; n < 2 * LET_GO_MAX; n++) {
+		holder_open(&holder[0]);
+		holder_open(&holder[1]);
+		hold(holder[0].dev, self->group);
+		hold(holder[1].dev, self->group);
+		first = n % 2;
+		vm = holder[first].vm;
+		let_go(&holder[first], self->group, n / 2);
+		EXPECT_FALSE(vm_is_there(getpid(), vm));
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		EXPECT_EQ(holder[!first].kvm, seen_by_driver(self->group));
+
+		vm = holder[!first].vm;
+		let_go(&holder[!first], self->group, n / 2);
+		EXPECT_FALSE(vm_is_there(getpid(), vm));
+		EXPECT_EQ(0U, seen_by_driver(self->group));
+		vfio_group_unset_container(self->group);
+		vfio_group_set_container(self->group, self->container);
+		vfio_container_set_iommu(self->container);
+	}
+}
+
+/* UNSET is EBUSY until the last of three goes, whichever that is. */
+TEST_F(two_vms, unset_busy_until_last)
+{
+	struct holder holder[4];
+	unsigned int order[4], n, i;
+
+	for (i = 0; i < 4; i++)
+		holder_open(&holder[i]);
+	for (n = 0; n < CLOSE_ORDERS; n++) {
+		for (i = 0; i < 4; i++)
+			hold(holder[i].dev, self->group);
+		nth_order(n, order);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+			kvm_vfio_del(holder[order[i]].dev, self->group);
+		}
+		ASSERT_EQ(0, __vfio_group_unset_container(self->group));
+		vfio_group_set_container(self->group, self->container);
+		vfio_container_set_iommu(self->container);
+	}
+}
+
+/* An open device keeps, and pins, the VM that it was opened with. */
+TEST_F(two_vms, open_device_keeps_its_vm)
+{
+	struct holder old, new;
+	int device, second;
+	uint64_t kvm;
+
+	holder_open(&old);
+	holder_open(&new);
+	hold(old.dev, self->group);
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(old.kvm, kvm);
+	hold(new.dev, self->group);
+	let_go(&old, self->group, LET_GO_DEL);
+	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
+	second = open_device(self->group, &kvm);
+	EXPECT_EQ(ANY_VM, kvm);
+	close(device);
+	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
+	close(second);
+	EXPECT_FALSE(vm_is_there(getpid(), old.vm));
+	EXPECT_EQ(new.kvm, seen_by_driver(self->group));
+
+	/* The same for one whose VM nobody else keeps. */
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(new.kvm, kvm);
+	let_go(&new, self->group, LET_GO_CLOSE_VM_FIRST);
+	EXPECT_TRUE(vm_is_there(getpid(), new.vm));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	close(device);
+	EXPECT_FALSE(vm_is_there(getpid(), new.vm));
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+}
+
+/* QEMU 11 gives its VM a new fd: new device, re-add, all with devices open. */
+TEST_F(two_vms, readd_with_device_open)
+{
+	struct holder holder, other;
+	uint64_t kvm;
+	int device;
+
+	holder_open(&holder);
+	holder_open(&other);
+	hold(holder.dev, self->group);
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(holder.kvm, kvm);
+	close(holder.dev);
+	hold(other.dev, self->group);
+	holder.dev = holder_create_device(&holder);
+	EXPECT_EQ(0, __hold(holder.dev, self->group));
+	close(device);
+	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
+	close(other.dev);
+	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+}
+
+/*
+ * KVM hears of the start and of the end of an assignment once for each file and
+ * VM, whatever else is refused or repeated.
+ */
+TEST_F(two_vms, assignments_pair_up)
+{
+	int other = vfio_group_open(devices[1].group);
+	struct holder holder[2];
+	unsigned int i;
+
+	if (!probes[PROBE_START].name)
+		SKIP(return, "no such function on this architecture");
+	vfio_group_set_container(other, self->container);
+	for (i = 0; i < 2; i++) {
+		holder_open(&holder[i]);
+		hold(holder[i].dev, self->group);
+		EXPECT_EQ(-EEXIST, __hold(holder[i].dev, self->group));
+		EXPECT_EQ(-EINVAL, __hold(holder[i].dev, self->container));
+		EXPECT_EQ(1U, trace_count(PROBE_START, holder[i].kvm, NULL));
+		EXPECT_EQ(0U, trace_count(PROBE_END, holder[i].kvm, NULL));
+		hold(holder[i].dev, other);
+		EXPECT_EQ(2U, trace_count(PROBE_START, holder[i].kvm, NULL));
+	}
+	kvm_vfio_del(holder[0].dev, self->group);
+	EXPECT_EQ(1U, trace_count(PROBE_END, holder[0].kvm, NULL));
+	EXPECT_EQ(0U, trace_count(PROBE_END, holder[1].kvm, NULL));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(holder[0].dev, self->group));
+	EXPECT_EQ(1U, trace_count(PROBE_END, holder[0].kvm, NULL));
+	for (i = 0; i < 2; i++) {
+		close(holder[i].dev);
+		EXPECT_EQ(2U, trace_count(PROBE_START, holder[i].kvm, NULL));
+		EXPECT_EQ(2U, trace_count(PROBE_END, holder[i].kvm, NULL));
+	}
+}
+
+/*
+ * QEMU's hand-over to a new process
+ */
+static void send_fd(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = "";
+	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	VFIO_ASSERT(sendmsg(sock, &msg, 0) == 1, "send an fd");
+}
+
+static int receive_fd(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	VFIO_ASSERT(recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) == 1 &&
+		    CMSG_FIRSTHDR(&msg), "receive an fd");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static void tell(int sock)
+{
+	VFIO_ASSERT(write(sock, "", 1) == 1, "write to the other process");
+}
+
+static void await(int sock)
+{
+	char byte;
+
+	VFIO_ASSERT(read(sock, &byte, 1) == 1, "the other process is gone");
+}
+
+/* The new QEMU: an exit code other than 0 says what went wrong. */
+static int new_process(int sock)
+{
+	struct holder holder;
+	int group, device;
+	uint64_t kvm;
+
+	/* Before anything is open: only what the old one sends is shared. */
+	VFIO_ASSERT(dup2(sock, 3) == 3, "dup2");
+	close_range(4, ~0U, 0);
+	sock = 3;
+	await(sock);
+	group = receive_fd(sock);
+	device = receive_fd(sock);
+
+	holder_open(&holder);
+	hold(holder.dev, group);
+	tell(sock);
+	await(sock);
+
+	/* The old process has let go. */
+	if (__vfio_group_unset_container(group) != -EBUSY)
+		return 2;
+	close(holder.dev);
+	holder.dev = holder_create_device(&holder);
+	hold(holder.dev, group);
+	close(device);
+	if (__vfio_group_unset_container(group) != -EBUSY)
+		return 3;
+	device = open_device(group, &kvm);
+	if (kvm != holder.kvm)
+		return 4;
+	kvm_vfio_del(holder.dev, group);
+	close(device);
+	return __vfio_group_unset_container(group) ? 5 : 0;
+}
+
+FIXTURE(hand_over)
+{
+	struct start start;
+	pid_t pid;
+	int sock;
+};
+
+FIXTURE_VARIANT(hand_over)
+{
+	unsigned int way;
+};
+
+FIXTURE_VARIANT_ADD(hand_over, del)
+{
+	.way = LET_GO_DEL,
+};
+
+FIXTURE_VARIANT_ADD(hand_over, close)
+{
+	.way = LET_GO_CLOSE,
+};
+
+FIXTURE_VARIANT_ADD(hand_over, close_vm_first)
+{
+	.way = LET_GO_CLOSE_VM_FIRST,
+};
+
+FIXTURE_SETUP(hand_over)
+{
+	int socks[2];
+
+	if (!have_probes)
+		SKIP(return, "no kprobe events");
+	start(&self->start);
+	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks),
+		    "socketpair");
+	self->pid = fork();
+	VFIO_ASSERT(self->pid >= 0, "fork");
+	if (!self->pid)
+		_exit(new_process(socks[1]));
+	close(socks[1]);
+	self->sock = socks[0];
+}
+
+FIXTURE_TEARDOWN(hand_over)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+TEST_F(hand_over, old_lets_go_late)
+{
+	struct holder holder;
+	int group, device, status;
+	uint64_t kvm;
+
+	holder_open(&holder);
+	group = group_with_container(&devices[0]);
+	hold(holder.dev, group);
+	device = open_device(group, &kvm);
+	EXPECT_EQ(holder.kvm, kvm);
+
+	tell(self->sock);
+	send_fd(self->sock, group);
+	send_fd(self->sock, device);
+	await(self->sock);
+	close(device);
+	let_go(&holder, group, variant->way);
+	/* The device was opened with it, and still is open. */
+	EXPECT_TRUE(vm_is_there(getpid(), holder.vm));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	close(group);
+	tell(self->sock);
+
+	ASSERT_EQ(self->pid, waitpid(self->pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(0, WTERMSIG(status));
+	EXPECT_FALSE(vm_is_there(getpid(), holder.vm));
+}
+
+/*
+ * The two last ones take away what the others need.
+ */
+FIXTURE(last)
+{
+	struct start start;
+	struct vmm vmm;
+};
+
+FIXTURE_SETUP(last)
+{
+	start(&self->start);
+}
+
+FIXTURE_TEARDOWN(last)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* From the one that needs nobody to the one that all need. */
+static const struct {
+	const char *name;
+	const char *file;
+} modules[] = {
+	{ "vfio_pci", "vfio-pci.ko" },
+	{ "vfio_pci_core", "vfio-pci-core.ko" },
+	{ VFIO_TEST_IOMMU_MODULE, VFIO_TEST_IOMMU_MODULE ".ko" },
+	{ "vfio", "vfio.ko" },
+};
+
+#define NR_MODULES	ARRAY_SIZE(modules)
+
+/* Waits for the devices of the module. */
+static int host_unload(const char *name)
+{
+	struct host host;
+
+	host_begin(&host, "", name);
+	return host_wait(&host);
+}
+
+static const char *module_path(unsigned int i, char *path, size_t size)
+{
+	const char *dir = getenv("KVM_VFIO_MODULES");
+
+	snprintf(path, size, "%s/%s", dir ? dir : "/lab/modules.d",
+		 modules[i].file);
+	return path;
+}
+
+static bool modules_are_there(void)
+{
+	char path[PATH_SIZE];
+	unsigned int i;
+
+	for (i = 0; i < NR_MODULES; i++)
+		if (module_refcnt(modules[i].name) < 0 ||
+		    access(module_path(i, path, sizeof(path)), R_OK))
+			return false;
+	return true;
+}
+
+static int load(unsigned int i)
+{
+	char path[PATH_SIZE];
+	int fd = open(module_path(i, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
+	int ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+/*
+ * KVM pins vfio.ko, and through the container its IOMMU driver, but not the
+ * devices' driver: unloading that is one more way in which the host wins.
+ */
+TEST_F(last, modules_unload_and_load)
+{
+	unsigned int i;
+
+	if (!modules_are_there())
+		SKIP(return, "built in, or no files of them");
+	open_holder(&self->vmm, &devices[0]);
+	close(self->vmm.fd[VMM_CONTAINER]);
+	close(self->vmm.fd[VMM_GROUP]);
+	for (i = 1; i < NR_MODULES; i++)
+		EXPECT_EQ(-EAGAIN, unload(modules[i].name));
+
+	ASSERT_EQ(0, host_unload("vfio_pci"));
+	ASSERT_EQ(0, unload("vfio_pci_core"));
+	ASSERT_EQ(0, unload(VFIO_TEST_IOMMU_MODULE));
+	EXPECT_EQ(-EAGAIN, unload("vfio"));
+	close(self->vmm.fd[VMM_KVM_VFIO]);
+	EXPECT_EQ(0, unload("vfio"));
+
+	for (i = NR_MODULES; i--;)
+		EXPECT_EQ(0, load(i));
+	self->vmm.fd[VMM_KVM_VFIO] = kvm_vfio_create(self->vmm.fd[VMM_VM]);
+	for (i = 0; i < nr_devices; i++) {
+		/* The other test may have made one go for good. */
+		if (__host_give(&devices[i]))
+			use_and_close(self->vmm.fd[VMM_KVM_VFIO], &devices[i]);
+	}
+}
+
+/* Sets @path to the power switch of the slot that the device is in. */
+static bool find_slot(const struct vfio_test_device *device, char *path,
+		      size_t size)
+{
+	char address[PATH_SIZE], line[PATH_SIZE];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+	FILE *f;
+
+	/* The slot has the device's address without the function. */
+	snprintf(address, sizeof(address), "%.*s\n",
+		 (int)strcspn(device->bdf, "."), device->bdf);
+	dir = opendir("/sys/bus/pci/slots");
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(path, size, "/sys/bus/pci/slots/%s/address",
+			 entry->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		/* ACPI may name the bus alone, for all its devices. */
+		found = fgets(line, sizeof(line), f) &&
+			!strcmp(line, address);
+		fclose(f);
+		snprintf(path, size, "/sys/bus/pci/slots/%s/power", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found && !access(path, W_OK);
+}
+
+/* Hot-unplug: the device is gone from the machine. */
+TEST_F(last, slot_switched_off)
+{
+	char path[PATH_SIZE];
+	struct host host;
+	int group;
+
+	if (!find_slot(&devices[1], path, sizeof(path)))
+		SKIP(return, "no slot with a power switch");
+	open_holder(&self->vmm, &devices[1]);
+	group = self->vmm.fd[VMM_GROUP];
+	host_begin(&host, path, "0");
+	ASSERT_EQ(0, host_wait(&host));
+	EXPECT_FALSE(device_is_there(&devices[1]));
+	EXPECT_TRUE(group_is_dead(group, &devices[1]));
+	EXPECT_TRUE(member_is_dead(self->vmm.fd[VMM_KVM_VFIO], group));
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	nr_devices = vfio_test_init(devices, ARRAY_SIZE(devices), 2);
+	host_start();
+	nr_adds = mmap(NULL, sizeof(*nr_adds), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
+	debugfs_mount();
+	probes_set();
+	ret = test_harness_run(argc, argv);
+	probes_remove();
+	return ret;
+}
