@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 			container = -1;
 		group[i] = protected_group(argv[2 + i], &container);
 	}
-	for (i = 0; i < sizeof(steps) / sizeof(steps[0]) && steps[i] < nr; i++) {
+	for (i = 0; i < ARRAY_SIZE(steps) && steps[i] < nr; i++) {
 		while (held < steps[i])
 			kvm_vfio_add(dev, group[held++]);
 		measure(dev, held, group[held]);
