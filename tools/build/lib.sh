@@ -71,6 +71,28 @@ logged() {
 	die "'$*' failed" "read $log"
 }
 
+# kbuild FLAVOUR ARGUMENT...: make in the overlaid tree, for Debian's kernel
+kbuild() {
+	kbuild_krel=""
+	kbuild_karch=$(flavour_karch "$1")
+	eval "kbuild_krel=\$KREL_$(flavour_var "$1")"
+	kbuild_flavour=$1
+	shift
+	make -C "$build/linux" O="$build/obj/$kbuild_flavour" ARCH="$kbuild_karch" \
+		CROSS_COMPILE="$(flavour_cross "$kbuild_flavour")" \
+		KERNELRELEASE="$kbuild_krel" \
+		KCFLAGS="-I$build/linux/arch/$kbuild_karch/kvm -I$build/linux/virt/kvm" \
+		-j"$(nproc)" "$@"
+}
+
+# kbuild_modules FLAVOUR ARGUMENT...: only our modules, the others stay Debian's
+kbuild_modules() {
+	kbuild "$@" M="$build/work/$1" CONFIG_KVM_INTEL= CONFIG_KVM_AMD= \
+		CONFIG_KVM_BOOK3S_64_HV= CONFIG_KVM_BOOK3S_64_PR= \
+		CONFIG_VFIO_PCI_CORE= CONFIG_VFIO_MDEV= CONFIG_VFIO_PLATFORM_BASE= \
+		CONFIG_VFIO_FSL_MC= CONFIG_VFIO_CDX= CONFIG_VFIO_IOMMU_TYPE1= modules
+}
+
 host_release() {
 	# shellcheck source=/dev/null
 	. /etc/os-release
