@@ -11,8 +11,8 @@ KSRC ?= $(abspath $(KVM_VFIO_DIR)/../../../..)
 KHDR_INCLUDES ?= -isystem $(KSRC)/usr/include
 OUTPUT ?= $(CURDIR)
 
-KVM_VFIO_TESTS := kvm_vfio_bench kvm_vfio_test kvm_vfio_kill_test kvm_vfio_stock_vfio_test \
-	kvm_vfio_unplug_test
+# Every kvm_vfio_*.c of this folder is a program of its own.
+KVM_VFIO_TESTS := $(basename $(notdir $(sort $(wildcard $(KVM_VFIO_DIR)/kvm_vfio_*.c))))
 KVM_VFIO_CFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE \
 	-I$(KVM_VFIO_DIR)/include $(KHDR_INCLUDES) \
 	-isystem $(KSRC)/tools/testing/selftests

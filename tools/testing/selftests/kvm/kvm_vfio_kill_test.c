@@ -48,6 +48,10 @@
 #include "kselftest.h"
 #include "vfio_util.h"
 
+/* Machines are emulated, several at a time: what takes that long hangs. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
 #define WARM_UP_KILLS	20
 #define MIN_LEAK_KILLS	100	/* fewer kills than this show no leak */
 #define STUCK_SECONDS	20

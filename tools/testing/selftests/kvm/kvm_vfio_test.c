@@ -28,6 +28,10 @@
 #include "kselftest_harness.h"
 #include "vfio_util.h"
 
+/* Machines are emulated, several at a time: what takes that long hangs. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
 #define BUFFER_SIZE	(1024 * 1024UL)
 #define CYCLES		1000
 #define RACERS		32
@@ -1034,7 +1038,7 @@ static int close_in_odd_orders(void *arg)
  * Contract 2: fds closed in any order: the group is held exactly as long as its
  * fd, a device's fd or KVM holds it, and nothing is left.
  */
-TEST_F_TIMEOUT(kvm_vfio, any_close_order, 120)
+TEST_F(kvm_vfio, any_close_order)
 {
 	struct vfio_refs before;
 	int status;
@@ -1056,46 +1060,6 @@ TEST_F_TIMEOUT(kvm_vfio, any_close_order, 120)
 /*
  * POWER: tables of a VM, and windows of a container
  */
-
-/* The default window of the container comes with the first mapping. */
-static uint64_t default_window(int container)
-{
-	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
-	void *va = vfio_dma_buffer(BUFFER_SIZE);
-
-	VFIO_ASSERT(!__vfio_memory_register(container, va, BUFFER_SIZE),
-		    "register memory");
-	VFIO_ASSERT(!__vfio_dma_map(container, va, VFIO_TEST_IOVA, BUFFER_SIZE),
-		    "map");
-	VFIO_ASSERT(!__vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE),
-		    "unmap");
-	VFIO_ASSERT(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info),
-		    "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
-	return info.dma32_window_size;
-}
-
-/* A table of 4 KiB entries at 0, as the default window is. */
-static int tce_table(int vm, uint64_t liobn, uint64_t window)
-{
-	struct kvm_create_spapr_tce_64 args = {
-		.liobn = liobn,
-		.page_shift = 12,
-		.size = window >> 12,
-	};
-	int table = ioctl(vm, KVM_CREATE_SPAPR_TCE_64, &args);
-
-	VFIO_ASSERT(table >= 0, "KVM_CREATE_SPAPR_TCE_64");
-	return table;
-}
-
-static int set_spapr_tce(int dev, int group, int table)
-{
-	struct kvm_vfio_spapr_tce arg = { .groupfd = group, .tablefd = table };
-
-	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
-				   KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &arg);
-}
-
 /* Contract 4: structure unreadable: EFAULT. */
 TEST_F(kvm_vfio, spapr_unreadable_argument)
 {
@@ -1111,51 +1075,51 @@ TEST_F(kvm_vfio, spapr_unreadable_argument)
 /* Contract 4: each refusal, in the order of the checks. */
 TEST_F(kvm_vfio, spapr_refusals)
 {
-	uint64_t window = default_window(self->container);
-	int table = tce_table(self->vm, 1, window);
+	uint64_t window = vfio_default_window(self->container);
+	int table = kvm_tce_table(self->vm, 1, window);
 	int vm2 = kvm_vm_open();
-	int table2 = tce_table(vm2, 1, window);
+	int table2 = kvm_tce_table(vm2, 1, window);
 	int closed = dup(self->group);
 
 	close(closed);
-	EXPECT_EQ(-EBADF, set_spapr_tce(self->dev, -1, -1));
-	EXPECT_EQ(-EBADF, set_spapr_tce(self->dev, closed, table));
-	EXPECT_EQ(-ENOENT, set_spapr_tce(self->dev, self->group, -1));
-	EXPECT_EQ(-ENOENT, set_spapr_tce(self->dev, self->group, table));
-	EXPECT_EQ(-ENOENT, set_spapr_tce(self->dev, table, table));
+	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(self->dev, -1, -1));
+	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(self->dev, closed, table));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, self->group, -1));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, table, table));
 	kvm_vfio_add(self->dev, self->group);
-	EXPECT_EQ(-EBADF, set_spapr_tce(self->dev, self->group, -1));
-	EXPECT_EQ(-EBADF, set_spapr_tce(self->dev, self->group, closed));
-	EXPECT_EQ(-EINVAL, set_spapr_tce(self->dev, self->group, self->vm));
-	EXPECT_EQ(-EINVAL, set_spapr_tce(self->dev, self->group, self->group));
-	EXPECT_EQ(-EINVAL, set_spapr_tce(self->dev, self->group, table2));
-	EXPECT_EQ(0, set_spapr_tce(self->dev, self->group, table));
+	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(self->dev, self->group, -1));
+	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(self->dev, self->group, closed));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->vm));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->group));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, table2));
+	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 	EXPECT_EQ(0, __kvm_vfio_del(self->dev, self->group));
-	EXPECT_EQ(-ENOENT, set_spapr_tce(self->dev, self->group, table));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 }
 
 /* Contract 4: no window of the group matches the table: EINVAL. */
 TEST_F(kvm_vfio, spapr_table_without_window)
 {
-	uint64_t window = default_window(self->container);
-	int big = tce_table(self->vm, 1, window * 2);
-	int small = tce_table(self->vm, 2, window / 2);
+	uint64_t window = vfio_default_window(self->container);
+	int big = kvm_tce_table(self->vm, 1, window * 2);
+	int small = kvm_tce_table(self->vm, 2, window / 2);
 
 	kvm_vfio_add(self->dev, self->group);
-	EXPECT_EQ(-EINVAL, set_spapr_tce(self->dev, self->group, big));
-	EXPECT_EQ(0, set_spapr_tce(self->dev, self->group, small));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, big));
+	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, small));
 	EXPECT_EQ(0, __kvm_vfio_del(self->dev, self->group));
 }
 
 /* Contract 2, 4: DEL, and ADD with the same table again. */
 TEST_F(kvm_vfio, spapr_set_and_del)
 {
-	int table = tce_table(self->vm, 1, default_window(self->container));
+	int table = kvm_tce_table(self->vm, 1, vfio_default_window(self->container));
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		kvm_vfio_add(self->dev, self->group);
-		ASSERT_EQ(0, set_spapr_tce(self->dev, self->group, table));
+		ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 		kvm_vfio_del(self->dev, self->group);
 	}
 	vfio_group_unset_container(self->group);
@@ -1164,18 +1128,18 @@ TEST_F(kvm_vfio, spapr_set_and_del)
 /* Contract 4: table, device and group fds go in either order. */
 TEST_F(kvm_vfio, spapr_close_orders)
 {
-	uint64_t window = default_window(self->container);
+	uint64_t window = vfio_default_window(self->container);
 	int table;
 
-	table = tce_table(self->vm, 1, window);
+	table = kvm_tce_table(self->vm, 1, window);
 	kvm_vfio_add(self->dev, self->group);
-	ASSERT_EQ(0, set_spapr_tce(self->dev, self->group, table));
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 	close(table);
 	kvm_vfio_del(self->dev, self->group);
 
-	table = tce_table(self->vm, 1, window);
+	table = kvm_tce_table(self->vm, 1, window);
 	kvm_vfio_add(self->dev, self->group);
-	ASSERT_EQ(0, set_spapr_tce(self->dev, self->group, table));
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 	close(self->dev);
 	close(table);
 	vfio_group_unset_container(self->group);

@@ -5,9 +5,8 @@
  * holds the same group (contract 3).
  *
  * The host takes the device by sysfs "unbind" or "remove", by unloading the
- * driver, and by the power switch of the slot.  A process of its own does that, in
- * limited time.  A device whose slot was switched off does not come back: a second
- * run needs a new machine.
+ * driver, and, on lab machines that offer it, by pulling the card or by the power
+ * switch of its slot.  A process of its own does that, in limited time.
  *
  * Which VM a VFIO driver would see is what VFIO looks up at the first open of a
  * device, and what KVM is told about its assigned devices (x86) is counted: both
@@ -25,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -45,11 +45,14 @@
 #include "kselftest_harness.h"
 #include "vfio_util.h"
 
+/* Machines are emulated, several at a time: what takes that long hangs. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
 #define BUFFER_SIZE	(1024 * 1024UL)
-#define HOST_SECONDS	30	/* the host's part takes far less, or hangs */
+#define HOST_SECONDS	120	/* the host's part takes far less, or hangs */
 #define RACE_ROUNDS	30
 #define RACE_ADDS	20	/* in each round, before the host takes the device */
-#define TEST_SECONDS	180
 #define PATH_SIZE	512
 
 static struct vfio_test_device devices[8];
@@ -224,12 +227,21 @@ static unsigned long probe_hits(unsigned int probe)
 enum host_way {
 	HOST_UNBIND,
 	HOST_REMOVE,
+	HOST_UNPLUG,
 };
 
-/* What the host shall do: write to a file of sysfs, or unload a module. */
+enum host_kind {
+	HOST_WRITES,		/* @text to the file @path of sysfs */
+	HOST_UNLOADS,		/* the module @text */
+	HOST_UNPLUGS,		/* card number @card, at @text */
+	HOST_PLUGS,
+};
+
 struct host_request {
 	unsigned long tag;
-	char path[PATH_SIZE];	/* "" to unload */
+	enum host_kind kind;
+	unsigned int card;
+	char path[PATH_SIZE];
 	char text[64];
 };
 
@@ -246,21 +258,158 @@ struct host {
 static int host_sock;
 static pid_t host_pid;
 
+/* Cards can be taken out of the machine, and put back. */
+static bool can_unplug;
+
 static int unload(const char *name)
 {
 	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+/*
+ * The machine outside: QEMU's QMP monitor, behind a port of the lab.  It says when a
+ * card is really gone, which the kernel does not know; the kernel says when it
+ * has found a new one.
+ */
+struct machine {
+	FILE *monitor;
+	int events;
+};
+
+/* The port that a lab machine has for it; false if this is none, or has none. */
+static bool monitor_port(char *path, size_t size)
+{
+	struct dirent *entry;
+	bool found = false;
+	char name[64];
+	DIR *dir;
+	FILE *f;
+
+	dir = opendir("/sys/class/virtio-ports");
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(path, size, "/sys/class/virtio-ports/%s/name",
+			 entry->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		found = fgets(name, sizeof(name), f) &&
+			!strcmp(name, "lab.monitor\n");
+		fclose(f);
+		snprintf(path, size, "/dev/%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Reads on until a line has both; -EIO if QEMU refused. */
+static int monitor_await(FILE *monitor, const char *what, const char *also)
+{
+	char line[1024];
+
+	while (fgets(line, sizeof(line), monitor)) {
+		if (strstr(line, "\"error\"")) {
+			fprintf(stderr, "# QEMU: %s", line);
+			return -EIO;
+		}
+		if (strstr(line, what) && strstr(line, also))
+			return 0;
+	}
+	return -errno;
+}
+
+static void machine_open(struct machine *machine)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	char path[PATH_SIZE];
+	int fd;
+
+	machine->monitor = NULL;
+	if (!monitor_port(path, sizeof(path)))
+		return;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	VFIO_ASSERT(fd >= 0, "open %s", path);
+	VFIO_ASSERT(dprintf(fd, "{\"execute\":\"qmp_capabilities\"}\n") > 0,
+		    "write to the monitor");
+	machine->monitor = fdopen(fd, "re");
+	VFIO_ASSERT(machine->monitor, "fdopen");
+	/* Refused if an earlier program did it. */
+	monitor_await(machine->monitor, "\"return\"", "");
+	machine->events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC,
+				 NETLINK_KOBJECT_UEVENT);
+	VFIO_ASSERT(machine->events >= 0 &&
+		    !bind(machine->events, (struct sockaddr *)&address,
+			  sizeof(address)), "listen for events");
+}
+
+static int machine_unplug(struct machine *machine, unsigned int card)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "\"nic%u\"", card);
+	if (dprintf(fileno(machine->monitor),
+		    "{\"execute\":\"device_del\",\"arguments\":{\"id\":%s}}\n",
+		    name) < 0)
+		return -errno;
+	return monitor_await(machine->monitor, "\"DEVICE_DELETED\"", name);
+}
+
+static int machine_plug(struct machine *machine, unsigned int card,
+			const char *bdf)
+{
+	char event[8192], args[128];
+	ssize_t len;
+	int ret;
+
+	while (recv(machine->events, event, sizeof(event), MSG_DONTWAIT) > 0 ||
+	       errno == ENOBUFS)
+		;
+	snprintf(args, sizeof(args),
+		 "\"driver\":\"e1000e\",\"id\":\"nic%u\",\"netdev\":\"net%u\",\"bus\":\"port%u\"",
+		 card, card, card);
+	if (dprintf(fileno(machine->monitor),
+		    "{\"execute\":\"device_add\",\"arguments\":{%s,\"romfile\":\"\"}}\n",
+		    args) < 0)
+		return -errno;
+	ret = monitor_await(machine->monitor, "\"return\"", "");
+	while (!ret) {
+		len = recv(machine->events, event, sizeof(event) - 1, 0);
+		if (len < 0)
+			return -errno;
+		event[len] = '\0';
+		len = strlen(event) - strlen(bdf);
+		if (!strncmp(event, "add@", 4) && len > 0 &&
+		    !strcmp(event + len, bdf))
+			break;
+	}
+	return ret;
+}
+
+static int host_do(struct machine *machine, const struct host_request *request)
+{
+	switch (request->kind) {
+	case HOST_WRITES:
+		return __sysfs_write(request->path, request->text);
+	case HOST_UNLOADS:
+		return unload(request->text);
+	case HOST_UNPLUGS:
+		return machine_unplug(machine, request->card);
+	case HOST_PLUGS:
+		return machine_plug(machine, request->card, request->text);
+	}
+	return -EINVAL;
 }
 
 static void host_serve(int sock)
 {
 	struct host_request request;
 	struct host_reply reply;
+	struct machine machine;
 
+	machine_open(&machine);
 	while (read(sock, &request, sizeof(request)) == sizeof(request)) {
 		reply.tag = request.tag;
-		reply.ret = *request.path ?
-			__sysfs_write(request.path, request.text) :
-			unload(request.text);
+		reply.ret = host_do(&machine, &request);
 		if (write(sock, &reply, sizeof(reply)) != sizeof(reply))
 			break;
 	}
@@ -272,8 +421,10 @@ static void host_serve(int sock)
  */
 static void host_start(void)
 {
+	char path[PATH_SIZE];
 	int socks[2];
 
+	can_unplug = monitor_port(path, sizeof(path));
 	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks),
 		    "socketpair");
 	host_pid = fork();
@@ -288,18 +439,38 @@ static void host_start(void)
 	host_sock = socks[0];
 }
 
-static void host_begin(struct host *host, const char *path, const char *text)
+static void host_ask(struct host *host, struct host_request *request)
 {
 	static unsigned int nr;
-	struct host_request request = { .tag = 0 };
 
 	/* A test that failed may leave a reply to the next one. */
 	host->tag = ((unsigned long)getpid() << 16) + ++nr;
-	request.tag = host->tag;
+	request->tag = host->tag;
+	VFIO_ASSERT(write(host_sock, request, sizeof(*request)) ==
+		    sizeof(*request), "ask the host");
+}
+
+static void host_begin(struct host *host, const char *path, const char *text)
+{
+	struct host_request request = {
+		.kind = *path ? HOST_WRITES : HOST_UNLOADS,
+	};
+
 	snprintf(request.path, sizeof(request.path), "%s", path);
 	snprintf(request.text, sizeof(request.text), "%s", text);
-	VFIO_ASSERT(write(host_sock, &request, sizeof(request)) ==
-		    sizeof(request), "ask the host");
+	host_ask(host, &request);
+}
+
+static void host_begin_plug(struct host *host, enum host_kind kind,
+			    const struct vfio_test_device *device)
+{
+	struct host_request request = {
+		.kind = kind,
+		.card = device - devices,
+	};
+
+	snprintf(request.text, sizeof(request.text), "%s", device->bdf);
+	host_ask(host, &request);
 }
 
 static bool host_is_done(struct host *host, int milliseconds)
@@ -344,6 +515,10 @@ static void host_begin_take(struct host *host, enum host_way way,
 {
 	char path[PATH_SIZE];
 
+	if (way == HOST_UNPLUG) {
+		host_begin_plug(host, HOST_UNPLUGS, device);
+		return;
+	}
 	if (way == HOST_UNBIND) {
 		host_begin(host, "/sys/bus/pci/drivers/vfio-pci/unbind",
 			   device->bdf);
@@ -368,19 +543,34 @@ static bool device_is_there(const struct vfio_test_device *device)
 	return !__pci_link(device->bdf, "subsystem", link, sizeof(link));
 }
 
+/* The card is where it was; or it was taken out, and is put back. */
+static bool device_comes_back(const struct vfio_test_device *device)
+{
+	struct host host;
+
+	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/rescan", "1"), "rescan");
+	if (device_is_there(device))
+		return true;
+	if (!can_unplug)
+		return false;
+	host_begin_plug(&host, HOST_PLUGS, device);
+	if (host_wait(&host))
+		return false;
+	/* It was announced before it is ready: this waits for who prepares it. */
+	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/rescan", "1"), "rescan");
+	return device_is_there(device);
+}
+
 /*
- * Undoes either way; a device that was removed may come in another group.  False
+ * Undoes all ways; a device that was removed may come in another group.  False
  * if it is not in the machine any more.
  */
 static bool __host_give(struct vfio_test_device *device)
 {
 	char link[PATH_SIZE];
 
-	if (!device_is_there(device)) {
-		VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/rescan", "1"), "rescan");
-		if (!device_is_there(device))
-			return false;
-	}
+	if (!device_is_there(device) && !device_comes_back(device))
+		return false;
 	vfio_bind(device->bdf);
 	VFIO_ASSERT(!__pci_link(device->bdf, "iommu_group", link, sizeof(link)),
 		    "%s is in no IOMMU group", device->bdf);
@@ -479,51 +669,6 @@ static void use_and_close(int dev, const struct vfio_test_device *device)
 	close(group);
 }
 
-#ifdef __KVM_HAVE_SPAPR_TCE
-/* A table of the VM for the default window, which comes with a first mapping. */
-static int tce_table(int vm, int container)
-{
-	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
-	void *va = vfio_dma_buffer(BUFFER_SIZE);
-	struct kvm_create_spapr_tce_64 args = { .liobn = 1, .page_shift = 12 };
-	int table;
-
-	VFIO_ASSERT(!__vfio_memory_register(container, va, BUFFER_SIZE) &&
-		    !__vfio_dma_map(container, va, VFIO_TEST_IOVA, BUFFER_SIZE) &&
-		    !__vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE),
-		    "map and unmap");
-	VFIO_ASSERT(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info),
-		    "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
-	args.size = info.dma32_window_size >> args.page_shift;
-	table = ioctl(vm, KVM_CREATE_SPAPR_TCE_64, &args);
-	VFIO_ASSERT(table >= 0, "KVM_CREATE_SPAPR_TCE_64");
-	return table;
-}
-
-static int set_tce_table(int dev, int group, int table)
-{
-	struct kvm_vfio_spapr_tce arg = { .groupfd = group, .tablefd = table };
-
-	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
-				   KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &arg);
-}
-#else
-static int tce_table(int vm, int container)
-{
-	(void)vm;
-	(void)container;
-	return -1;
-}
-
-static int set_tce_table(int dev, int group, int table)
-{
-	(void)dev;
-	(void)group;
-	(void)table;
-	return 0;
-}
-#endif
-
 /*
  * What every test starts with, and what has to be true after it
  */
@@ -560,11 +705,15 @@ static void start(struct start *start)
 	trace_clear();
 }
 
-static void close_all_but(int fd)
+/* All of the test's: the host, and the log that comes after it, are left. */
+static void close_all_but(int log)
 {
-	if (fd > 3)
-		close_range(3, fd - 1, 0);
-	close_range(fd + 1, ~0U, 0);
+	VFIO_ASSERT(log > host_sock, "the log comes after the host");
+	if (host_sock > 3)
+		close_range(3, host_sock - 1, 0);
+	if (log > host_sock + 1)
+		close_range(host_sock + 1, log - 1, 0);
+	close_range(log + 1, ~0U, 0);
 }
 
 static bool is_clean(struct start *start)
@@ -618,6 +767,13 @@ FIXTURE_VARIANT_ADD(host_wins, remove)
 	.way = HOST_REMOVE,
 };
 
+#ifdef __x86_64__	/* the host bridges of powernv machines have no hot-plug */
+FIXTURE_VARIANT_ADD(host_wins, unplug)
+{
+	.way = HOST_UNPLUG,
+};
+#endif
+
 FIXTURE_VARIANT_ADD(host_wins, unbind_two_vms)
 {
 	.way = HOST_UNBIND,
@@ -638,6 +794,8 @@ static void open_holder(struct vmm *vmm, const struct vfio_test_device *device)
 
 FIXTURE_SETUP(host_wins)
 {
+	if (variant->way == HOST_UNPLUG && !can_unplug)
+		SKIP(return, "no cards that can be unplugged");
 	start(&self->start);
 	open_holder(&self->vmm, &devices[0]);
 	self->vm2 = kvm_vm_open();
@@ -813,7 +971,7 @@ static void nth_order(unsigned int n, unsigned int order[4])
 }
 
 /* Closing in every order works, with the device back or not. */
-TEST_F_TIMEOUT(host_wins, any_close_order, TEST_SECONDS)
+TEST_F(host_wins, any_close_order)
 {
 	static const unsigned int fds[4] = {
 		VMM_VM, VMM_KVM_VFIO, VMM_CONTAINER, VMM_GROUP,
@@ -838,6 +996,7 @@ TEST_F_TIMEOUT(host_wins, any_close_order, TEST_SECONDS)
 	}
 }
 
+#ifdef __KVM_HAVE_SPAPR_TCE
 /*
  * Contract 4: a TCE table is attached, or could be: once the group is dead, DEL
  * and the table's close undo what is left in either order.
@@ -846,15 +1005,15 @@ TEST_F(host_wins, tce_table_attached)
 {
 	int dev = self->vmm.fd[VMM_KVM_VFIO];
 	int group = self->vmm.fd[VMM_GROUP];
+	uint64_t window;
 	int table, fresh;
 
-	table = tce_table(self->vmm.fd[VMM_VM], self->vmm.fd[VMM_CONTAINER]);
-	if (table < 0)
-		SKIP(return, "no TCE tables");
-	ASSERT_EQ(0, set_tce_table(dev, group, table));
+	window = vfio_default_window(self->vmm.fd[VMM_CONTAINER]);
+	table = kvm_tce_table(self->vmm.fd[VMM_VM], 1, window);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(dev, group, table));
 	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
-	EXPECT_EQ(-EINVAL, set_tce_table(dev, group, table));
-	EXPECT_EQ(-EBADF, set_tce_table(dev, group, -1));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(dev, group, table));
+	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(dev, group, -1));
 	EXPECT_TRUE(group_is_dead(group, &devices[0]));
 
 	/* The fresh group's window takes the table. */
@@ -862,18 +1021,19 @@ TEST_F(host_wins, tce_table_attached)
 	fresh = vfio_group_open(devices[0].group);
 	vfio_group_set_container(fresh, self->vmm.fd[VMM_CONTAINER]);
 	vfio_container_set_iommu(self->vmm.fd[VMM_CONTAINER]);
-	close(tce_table(self->vm2, self->vmm.fd[VMM_CONTAINER]));
+	ASSERT_EQ(window, vfio_default_window(self->vmm.fd[VMM_CONTAINER]));
 	hold(dev, fresh);
-	EXPECT_EQ(0, set_tce_table(dev, fresh, table));
-	EXPECT_EQ(-EINVAL, set_tce_table(dev, group, table));
+	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(dev, fresh, table));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(dev, group, table));
 	EXPECT_EQ(0, __kvm_vfio_del(dev, group));
-	EXPECT_EQ(-ENOENT, set_tce_table(dev, group, table));
-	EXPECT_EQ(0, set_tce_table(dev, fresh, table));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(dev, group, table));
+	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(dev, fresh, table));
 
 	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
 	close(table);
 	EXPECT_EQ(0, __kvm_vfio_del(dev, fresh));
 }
+#endif
 
 /* Makes the device ask for its release, as stock does, through an eventfd. */
 static int request_event(int device)
@@ -1100,7 +1260,9 @@ static void *race_vm(void *arg)
 		for (round = 0; round < 8; round++) {
 			group = __atomic_load_n(&race->group, __ATOMIC_ACQUIRE);
 			op(race, OP_ADD, __hold(dev, group));
-			op(race, OP_SET_TCE, set_tce_table(dev, group, vm->table));
+			if (vm->table >= 0)
+				op(race, OP_SET_TCE,
+				   __kvm_vfio_set_spapr_tce(dev, group, vm->table));
 			/* Leaves it held for the close, in half of the rounds. */
 			if (round % 2 == 0)
 				op(race, OP_DEL, __kvm_vfio_del(dev, group));
@@ -1177,8 +1339,18 @@ FIXTURE_VARIANT_ADD(host_races, remove_dma)
 	.dma = true,
 };
 
+#ifdef __x86_64__
+FIXTURE_VARIANT_ADD(host_races, unplug_dma)
+{
+	.way = HOST_UNPLUG,
+	.dma = true,
+};
+#endif
+
 FIXTURE_SETUP(host_races)
 {
+	if (variant->way == HOST_UNPLUG && !can_unplug)
+		SKIP(return, "no cards that can be unplugged");
 	start(&self->start);
 }
 
@@ -1195,13 +1367,13 @@ static int race_table(int vm)
 
 	vfio_group_set_container(group, container);
 	vfio_container_set_iommu(container);
-	table = tce_table(vm, container);
+	table = kvm_tce_table(vm, 1, vfio_default_window(container));
 	close(group);
 	close(container);
 	return table;
 }
 
-TEST_F_TIMEOUT(host_races, with_everything, TEST_SECONDS)
+TEST_F(host_races, with_everything)
 {
 	struct race race = { .number = devices[0].group, .group = -1 };
 	struct race_vm vms[2];
@@ -1226,6 +1398,8 @@ TEST_F_TIMEOUT(host_races, with_everything, TEST_SECONDS)
 	EXPECT_EQ(0U, race.bad);
 	for (i = 0; i < OP_MAX; i++) {
 		if (!variant->dma && ops[i].needs_dma)
+			continue;
+		if (i == OP_SET_TCE && vms[0].table < 0)
 			continue;
 		EXPECT_NE(0U, race.done[i]) {
 			TH_LOG("%s never succeeds", ops[i].name);
@@ -1310,7 +1484,7 @@ FIXTURE_TEARDOWN(two_vms)
 }
 
 /* Drivers see the newest holder's VM, then the one before, then none. */
-TEST_F(two_vms, newest_holder_is_seen)
+TEST_F(two_vms, defect11_newest_holder_is_seen)
 {
 	struct holder holder[3];
 	unsigned int i;
@@ -1363,7 +1537,7 @@ static void let_go(struct holder *holder, int group, unsigned int way)
  * Either holder goes first, in every way: the other one's VM is seen then, the
  * one that went is gone for good, and UNSET is EBUSY until both are.
  */
-TEST_F_TIMEOUT(two_vms, any_release_order, TEST_SECONDS)
+TEST_F(two_vms, defect11_any_release_order)
 {
 	struct holder holder[2];
 	unsigned int n, first;
@@ -1392,7 +1566,7 @@ TEST_F_TIMEOUT(two_vms, any_release_order, TEST_SECONDS)
 }
 
 /* UNSET is EBUSY until the last of three goes, whichever that is. */
-TEST_F(two_vms, unset_busy_until_last)
+TEST_F(two_vms, defect9_unset_busy_until_last)
 {
 	struct holder holder[4];
 	unsigned int order[4], n, i;
@@ -1414,7 +1588,7 @@ TEST_F(two_vms, unset_busy_until_last)
 }
 
 /* An open device keeps, and pins, the VM that it was opened with. */
-TEST_F(two_vms, open_device_keeps_its_vm)
+TEST_F(two_vms, defect11_open_device_keeps_its_vm)
 {
 	struct holder old, new;
 	int device, second;
@@ -1448,7 +1622,7 @@ TEST_F(two_vms, open_device_keeps_its_vm)
 }
 
 /* QEMU 11 gives its VM a new fd: new device, re-add, all with devices open. */
-TEST_F(two_vms, readd_with_device_open)
+TEST_F(two_vms, defect11_readd_with_device_open)
 {
 	struct holder holder, other;
 	uint64_t kvm;
@@ -1470,6 +1644,7 @@ TEST_F(two_vms, readd_with_device_open)
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
 }
 
+#ifdef __x86_64__	/* elsewhere there is nothing to hear */
 /*
  * KVM hears of the start and of the end of an assignment once for each file and
  * VM, whatever else is refused or repeated.
@@ -1480,8 +1655,6 @@ TEST_F(two_vms, assignments_pair_up)
 	struct holder holder[2];
 	unsigned int i;
 
-	if (!probes[PROBE_START].name)
-		SKIP(return, "no such function on this architecture");
 	vfio_group_set_container(other, self->container);
 	for (i = 0; i < 2; i++) {
 		holder_open(&holder[i]);
@@ -1504,6 +1677,7 @@ TEST_F(two_vms, assignments_pair_up)
 		EXPECT_EQ(2U, trace_count(PROBE_END, holder[i].kvm, NULL));
 	}
 }
+#endif
 
 /*
  * QEMU's hand-over to a new process
@@ -1643,7 +1817,7 @@ FIXTURE_TEARDOWN(hand_over)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-TEST_F(hand_over, old_lets_go_late)
+TEST_F(hand_over, defect11_old_lets_go_late)
 {
 	struct holder holder;
 	int group, device, status;

@@ -134,6 +134,11 @@ int __vfio_dma_map(int container, void *va, uint64_t iova, size_t size);
 int __vfio_dma_unmap(int container, uint64_t iova, size_t size);
 void *vfio_dma_buffer(size_t size);
 
+/* POWER: tables of a VM, and windows of a container; elsewhere 0, -1, -ENXIO */
+uint64_t vfio_default_window(int container);
+int kvm_tce_table(int vm, uint64_t liobn, uint64_t window);
+int __kvm_vfio_set_spapr_tce(int dev, int group, int table);
+
 /* A whole VMM: everything open, the group added; closed in no special order. */
 void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
 	      bool with_device);

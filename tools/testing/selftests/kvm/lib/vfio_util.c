@@ -568,6 +568,64 @@ void *vfio_dma_buffer(size_t size)
 	return va;
 }
 
+/*
+ * TCE tables
+ */
+#ifdef __KVM_HAVE_SPAPR_TCE
+#define TCE_BUFFER_SIZE	(1024 * 1024UL)
+
+/* The size of the container's default window, which comes with a first mapping. */
+uint64_t vfio_default_window(int container)
+{
+	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
+	void *va = vfio_dma_buffer(TCE_BUFFER_SIZE);
+
+	VFIO_ASSERT(!__vfio_memory_register(container, va, TCE_BUFFER_SIZE) &&
+		    !__vfio_dma_map(container, va, VFIO_TEST_IOVA, TCE_BUFFER_SIZE) &&
+		    !__vfio_dma_unmap(container, VFIO_TEST_IOVA, TCE_BUFFER_SIZE),
+		    "map and unmap");
+	VFIO_ASSERT(!ioctl(container, VFIO_IOMMU_SPAPR_TCE_GET_INFO, &info),
+		    "VFIO_IOMMU_SPAPR_TCE_GET_INFO");
+	return info.dma32_window_size;
+}
+
+/* A table of 4 KiB entries at 0, as the default window is. */
+int kvm_tce_table(int vm, uint64_t liobn, uint64_t window)
+{
+	struct kvm_create_spapr_tce_64 args = {
+		.liobn = liobn,
+		.page_shift = 12,
+		.size = window >> 12,
+	};
+	int table = ioctl(vm, KVM_CREATE_SPAPR_TCE_64, &args);
+
+	VFIO_ASSERT(table >= 0, "KVM_CREATE_SPAPR_TCE_64");
+	return table;
+}
+#else
+uint64_t vfio_default_window(int container)
+{
+	(void)container;
+	return 0;
+}
+
+int kvm_tce_table(int vm, uint64_t liobn, uint64_t window)
+{
+	(void)vm;
+	(void)liobn;
+	(void)window;
+	return -1;
+}
+#endif
+
+int __kvm_vfio_set_spapr_tce(int dev, int group, int table)
+{
+	struct kvm_vfio_spapr_tce arg = { .groupfd = group, .tablefd = table };
+
+	return __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_GROUP,
+				   KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, &arg);
+}
+
 void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
 	      bool with_device)
 {
