@@ -93,6 +93,21 @@ kbuild_modules() {
 		CONFIG_VFIO_FSL_MC= CONFIG_VFIO_CDX= CONFIG_VFIO_IOMMU_TYPE1= modules
 }
 
+# configure OBJ KMAKE: allnoconfig with what OBJ/fragment wants, all of it
+configure() {
+	cmp -s "$1/fragment" "$1/fragment.done" && return
+	rm -f "$1/fragment.done"
+	"$2" KCONFIG_ALLCONFIG="$1/fragment" allnoconfig || return
+	sed -n 's/^\(CONFIG_[A-Z0-9_]*=.*\)/\1/p' "$1/fragment" |
+	while read -r wanted; do
+		grep -qxF "$wanted" "$1/.config" || {
+			echo "not to be had: $wanted"
+			return 1
+		}
+	done || return
+	cp "$1/fragment" "$1/fragment.done"
+}
+
 host_release() {
 	# shellcheck source=/dev/null
 	. /etc/os-release
