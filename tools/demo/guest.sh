@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# Shared by what starts a guest inside a lab machine, which has QEMU in /qemu, and
+# the guest's kernel and initramfs as vmlinux and guest.cpio.
+
+# QEMU brings its own C library; its loader finds all in /qemu.
+loader=$(find /qemu -name 'ld*.so.[12]' -type f | head -n 1)
+libs=$(find /qemu -name '*.so*' -type f | sed 's|/[^/]*$||' | sort -u | tr '\n' ':')
+qemu_path=$(find /qemu/usr/bin -name 'qemu-system-*')
+
+# qemu ARG...: in place of this shell, so call it in the background or in a pipe
+qemu() {
+	exec "$loader" --library-path "$libs" "$qemu_path" "$@"
+}
+
+# start_guest ARG...: in the background, as $qemu_pid; fd 4 reads its console.
+start_guest() {
+	rm -f guest.console
+	mkfifo guest.console
+	qemu -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -nodefaults \
+		-nographic -vga none -monitor none -serial stdio -no-reboot \
+		-kernel vmlinux -initrd guest.cpio "$@" >guest.console 2>&1 </dev/null &
+	# shellcheck disable=SC2034 # for the caller
+	qemu_pid=$!
+	exec 4<guest.console
+}
