@@ -91,6 +91,11 @@ modules:
 debug-kernel:
 	@tools/build/debug-kernel
 
+## make lab-module     the tests' own kernel module, never installed: build/lab-module/
+.PHONY: lab-module
+lab-module: modules
+	@tools/build/lab-module
+
 ## make tests          the programs that run in the lab machines: build/tests/
 .PHONY: tests
 tests:

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What tests ask of the lab module (tools/testing/lab/module): a second external
+ * user of VFIO, and a VFIO IOMMU driver that does what it is told.
+ *
+ * Answers are return values: -errno, else what the function of struct
+ * vfio_external_api returned.
+ */
+#ifndef KVM_VFIO_LAB_H
+#define KVM_VFIO_LAB_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define KVM_VFIO_LAB_DEVICE	"kvm-vfio-lab"
+
+/*
+ * External users.  A handle belongs to the open file that made it, and ends with
+ * PUT or with that file.
+ */
+struct kvm_vfio_lab_extension {
+	__s32 handle;
+	__u32 pad;
+	__u64 extension;
+};
+
+struct kvm_vfio_lab_group {
+	__s32 handle;
+	__s32 ret;		/* in: what the function is to return */
+	__u32 calls;		/* out: how often it was called, */
+	__s32 id;		/* and with which IOMMU group */
+};
+
+struct kvm_vfio_lab_kvm {
+	__s32 handle;
+	__s32 vm;		/* fd of a VM, -1 for none */
+};
+
+/*
+ * Use the group in one RCU read-side section of @section_us after the other, until
+ * the user is dead, or for @limit_us.  If it dies within a section, that one lasts
+ * @linger_us longer.  What is told at the end is about the last section.
+ */
+struct kvm_vfio_lab_hold {
+	__s32 handle;
+	__s32 eventfd;		/* signalled in the first section, -1 for none */
+	__u32 limit_us;
+	__u32 section_us;	/* both at most KVM_VFIO_LAB_SECTION_MAX */
+	__u32 linger_us;
+	__u32 alive_first;	/* out: alive() at the beginning, */
+	__u32 alive_last;	/* and at the end of the section */
+	__u32 detaches;		/* out: groups that lost the driver below meanwhile */
+};
+
+/* Far below what the kernel's watchdogs bear */
+#define KVM_VFIO_LAB_SECTION_MAX	1000000
+
+#define KVM_VFIO_LAB_GET		_IO('L', 0x00)	/* fd of a VFIO file */
+#define KVM_VFIO_LAB_PUT		_IO('L', 0x01)	/* handle */
+#define KVM_VFIO_LAB_ALIVE		_IO('L', 0x02)	/* handle */
+#define KVM_VFIO_LAB_IOMMU_ID		_IO('L', 0x03)	/* handle */
+#define KVM_VFIO_LAB_ENFORCED_COHERENT	_IO('L', 0x04)	/* handle */
+#define KVM_VFIO_LAB_CHECK_EXTENSION	_IOW('L', 0x05, struct kvm_vfio_lab_extension)
+#define KVM_VFIO_LAB_WITH_GROUP		_IOWR('L', 0x06, struct kvm_vfio_lab_group)
+#define KVM_VFIO_LAB_SET_KVM		_IOW('L', 0x07, struct kvm_vfio_lab_kvm)
+#define KVM_VFIO_LAB_HOLD_RCU		_IOWR('L', 0x08, struct kvm_vfio_lab_hold)
+/* Returns 1 if one CPU is enough to race with HOLD_RCU (its readers yield). */
+#define KVM_VFIO_LAB_HOLD_YIELDS	_IO('L', 0x09)
+
+/*
+ * The IOMMU driver.  VFIO_SET_IOMMU and VFIO_CHECK_EXTENSION know it by two types,
+ * which do the same but have defaults and counts of their own.  Nothing reaches
+ * the hardware: a group that it attaches can do no DMA at all.
+ */
+#define KVM_VFIO_LAB_TYPES		2
+#define KVM_VFIO_LAB_TYPE(n)		(0x4c414200 + (n))
+
+/* Extensions 0 to 0xffff above this: a set container answers with that number. */
+#define KVM_VFIO_LAB_ECHO		0x4c420000
+
+/* Zero, or what to fail with (-errno), unless it says otherwise. */
+struct kvm_vfio_lab_behaviour {
+	__u32 type;		/* 0 or 1; a container does not look at it */
+	__s32 coherent;		/* VFIO_DMA_CC_IOMMU: the answer itself */
+	__s32 check;		/* VFIO_CHECK_EXTENSION of anything */
+	__s32 open;		/* VFIO_SET_IOMMU */
+	__s32 attach;		/* a group comes into the container */
+	__s32 unknown;		/* any other ioctl: the answer itself */
+};
+
+/* Of all containers of a type, since the module was loaded. */
+struct kvm_vfio_lab_counts {
+	__u32 type;		/* in */
+	__u32 opens;		/* those that succeeded, as all below */
+	__u32 releases;
+	__u32 attaches;
+	__u32 detaches;
+	__u32 registers;	/* devices opened */
+	__u32 unregisters;
+	__u32 asked_coherent;	/* VFIO_DMA_CC_IOMMU, of containers that are set */
+};
+
+/* On KVM_VFIO_LAB_DEVICE: the defaults of a type, which new containers start with */
+#define KVM_VFIO_LAB_SET_DEFAULTS	_IOW('L', 0x20, struct kvm_vfio_lab_behaviour)
+#define KVM_VFIO_LAB_GET_COUNTS		_IOWR('L', 0x21, struct kvm_vfio_lab_counts)
+
+/* On a container with one of these types */
+#define KVM_VFIO_LAB_SET_BEHAVIOUR	_IOW('L', 0x30, struct kvm_vfio_lab_behaviour)
+
+#endif /* KVM_VFIO_LAB_H */

@@ -1,0 +1,1413 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * External users of VFIO beside KVM, and containers that the emulated machines do
+ * not have: with the help of the lab module (tools/testing/lab/module), which is a
+ * second external user and an IOMMU driver that does what it is told.
+ *
+ *	tools/testing/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
+ *
+ * KVM_VFIO_MODULES=DIR names the folder of kvm_vfio_lab.ko (default: where a lab
+ * machine has it).
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "kvm_vfio_lab.h"
+#include "vfio_util.h"
+
+#define MANY_USERS	100
+#define RCU_ROUNDS	10
+#define RCU_LIMIT_US	30000000
+#define RCU_SECTION_US	20000
+#define RCU_LINGER_US	200000
+#define TEST_SECONDS	120
+#define PATH_SIZE	256
+
+/* VFIO_TEST_IOMMU_TYPE, or a type of the lab's driver */
+#define REAL		(-1)
+
+static struct vfio_test_device devices[2];
+
+/* What an IOMMU with real hardware says of each device alone. */
+static bool can_be_coherent[2];
+
+/*
+ * The lab module: 0 or more, or -errno
+ */
+static long lab(int fd, unsigned long request, unsigned long arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static long lab_struct(int fd, unsigned long request, void *arg)
+{
+	return lab(fd, request, (uintptr_t)arg);
+}
+
+static int lab_open(void)
+{
+	int fd = open("/dev/" KVM_VFIO_LAB_DEVICE, O_RDWR | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/" KVM_VFIO_LAB_DEVICE);
+	return fd;
+}
+
+static long __lab_get(int fd, int file)
+{
+	return lab(fd, KVM_VFIO_LAB_GET, file);
+}
+
+static long lab_get(int fd, int file)
+{
+	long handle = __lab_get(fd, file);
+
+	VFIO_ASSERT(handle >= 0, "KVM_VFIO_LAB_GET: %ld", handle);
+	return handle;
+}
+
+static void lab_put(int fd, long handle)
+{
+	long ret = lab(fd, KVM_VFIO_LAB_PUT, handle);
+
+	VFIO_ASSERT(!ret, "KVM_VFIO_LAB_PUT: %ld", ret);
+}
+
+static long lab_check_extension(int fd, long handle, unsigned long extension)
+{
+	struct kvm_vfio_lab_extension arg = {
+		.handle = handle,
+		.extension = extension,
+	};
+
+	return lab_struct(fd, KVM_VFIO_LAB_CHECK_EXTENSION, &arg);
+}
+
+static long lab_with_group(int fd, struct kvm_vfio_lab_group *arg, long handle,
+			   int answer)
+{
+	arg->handle = handle;
+	arg->ret = answer;
+	return lab_struct(fd, KVM_VFIO_LAB_WITH_GROUP, arg);
+}
+
+static long lab_set_kvm(int fd, long handle, int vm)
+{
+	struct kvm_vfio_lab_kvm arg = { .handle = handle, .vm = vm };
+
+	return lab_struct(fd, KVM_VFIO_LAB_SET_KVM, &arg);
+}
+
+/* How containers of a type start; all zeros but "unknown" when the module does. */
+static struct kvm_vfio_lab_behaviour plain(unsigned int type)
+{
+	return (struct kvm_vfio_lab_behaviour){ .type = type, .unknown = -ENOTTY };
+}
+
+static void lab_defaults(struct kvm_vfio_lab_behaviour behaviour)
+{
+	int fd = lab_open();
+
+	VFIO_ASSERT(!lab_struct(fd, KVM_VFIO_LAB_SET_DEFAULTS, &behaviour),
+		    "KVM_VFIO_LAB_SET_DEFAULTS");
+	close(fd);
+}
+
+static void lab_behave(int container, struct kvm_vfio_lab_behaviour behaviour)
+{
+	VFIO_ASSERT(!lab_struct(container, KVM_VFIO_LAB_SET_BEHAVIOUR, &behaviour),
+		    "KVM_VFIO_LAB_SET_BEHAVIOUR");
+}
+
+static void lab_answer_coherent(int container, int coherent)
+{
+	struct kvm_vfio_lab_behaviour behaviour = plain(0);
+
+	behaviour.coherent = coherent;
+	lab_behave(container, behaviour);
+}
+
+static struct kvm_vfio_lab_counts lab_counts(unsigned int type)
+{
+	struct kvm_vfio_lab_counts counts = { .type = type };
+	int fd = lab_open();
+
+	VFIO_ASSERT(!lab_struct(fd, KVM_VFIO_LAB_GET_COUNTS, &counts),
+		    "KVM_VFIO_LAB_GET_COUNTS");
+	close(fd);
+	return counts;
+}
+
+/*
+ * VFIO
+ */
+static int __set_iommu(int container, int type)
+{
+	int ret;
+
+	if (type == REAL)
+		return __vfio_container_set_iommu(container);
+	ret = ioctl(container, VFIO_SET_IOMMU, KVM_VFIO_LAB_TYPE(type));
+	return ret < 0 ? -errno : ret;
+}
+
+static void set_iommu(int container, int type)
+{
+	int ret = __set_iommu(container, type);
+
+	VFIO_ASSERT(!ret, "VFIO_SET_IOMMU, type %d: %d", type, ret);
+}
+
+static long container_check(int container, unsigned long extension)
+{
+	int ret = ioctl(container, VFIO_CHECK_EXTENSION, extension);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static int group_in(int container, const struct vfio_test_device *device)
+{
+	int group = vfio_group_open(device->group);
+
+	vfio_group_set_container(group, container);
+	return group;
+}
+
+static void host_unbind(const struct vfio_test_device *device)
+{
+	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
+				   device->bdf), "unbind %s", device->bdf);
+}
+
+static void find_coherent(void)
+{
+	int container, group;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		container = vfio_container_open();
+		group = group_in(container, &devices[i]);
+		set_iommu(container, REAL);
+		can_be_coherent[i] =
+			container_check(container, VFIO_DMA_CC_IOMMU) > 0;
+		close(group);
+		close(container);
+	}
+}
+
+/*
+ * Probes: how often KVM was told that DMA may be noncoherent, or not any more
+ */
+#define TRACEFS		"/sys/kernel/tracing"
+#define EVENTS		TRACEFS "/events/kvm_vfio_lab"
+
+enum {
+	PROBE_REGISTER,
+	PROBE_UNREGISTER,
+	PROBE_MAX
+};
+
+static const char * const probes[PROBE_MAX][2] = {
+	{ "register", "kvm_arch_register_noncoherent_dma" },
+	{ "unregister", "kvm_arch_unregister_noncoherent_dma" },
+};
+
+static bool have_probes;
+
+static int append_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, strlen(line)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static void probes_remove(void)
+{
+	__sysfs_write(EVENTS "/enable", "0");
+	append_line(TRACEFS "/kprobe_events", "-:kvm_vfio_lab/\n");
+}
+
+/* No other architecture than x86 has these functions. */
+static void probes_set(void)
+{
+	char line[PATH_SIZE];
+	unsigned int i;
+	int ret;
+
+	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	probes_remove();
+	for (i = 0; i < PROBE_MAX; i++) {
+		snprintf(line, sizeof(line), "p:kvm_vfio_lab/%s %s\n",
+			 probes[i][0], probes[i][1]);
+		ret = append_line(TRACEFS "/kprobe_events", line);
+		if (ret) {
+			ksft_print_msg("no probe %s: %d\n", probes[i][1], ret);
+			return;
+		}
+	}
+	have_probes = !__sysfs_write(EVENTS "/enable", "1");
+}
+
+static unsigned long probe_hits(unsigned int probe)
+{
+	unsigned long hits = 0, missed = 0;
+	char line[PATH_SIZE], name[64];
+	bool found = false;
+	FILE *f;
+
+	f = fopen(TRACEFS "/kprobe_profile", "re");
+	VFIO_ASSERT(f, "open kprobe_profile");
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%63s %lu %lu", name, &hits, &missed) == 3 &&
+			!strcmp(name, probes[probe][0]);
+	fclose(f);
+	VFIO_ASSERT(found, "no probe %s", probes[probe][0]);
+	VFIO_ASSERT(!missed, "%lu hits of probe %s are lost", missed, name);
+	return hits;
+}
+
+/*
+ * What every test starts with, and what has to be true after it
+ */
+struct start {
+	struct vfio_refs refs;
+	struct kvm_vfio_lab_counts counts[KVM_VFIO_LAB_TYPES];
+	unsigned long hits[PROBE_MAX];
+	int log;
+};
+
+static void start(struct start *start)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		vfio_bind(devices[i].bdf);
+	warn_once_rearm();
+	start->log = kmsg_open();
+	vfio_refs_read(&start->refs);
+	for (i = 0; i < KVM_VFIO_LAB_TYPES; i++) {
+		lab_defaults(plain(i));
+		start->counts[i] = lab_counts(i);
+	}
+	for (i = 0; have_probes && i < PROBE_MAX; i++)
+		start->hits[i] = probe_hits(i);
+}
+
+/* For helpers, which have no EXPECT_EQ(). */
+static bool answer(const char *what, long expected, long got)
+{
+	if (expected != got)
+		fprintf(stderr, "# %s: %ld, expected %ld\n", what, got, expected);
+	return expected == got;
+}
+
+static unsigned int detaches(const struct start *start, unsigned int type)
+{
+	return lab_counts(type).detaches - start->counts[type].detaches;
+}
+
+static unsigned int attaches(const struct start *start, unsigned int type)
+{
+	return lab_counts(type).attaches - start->counts[type].attaches;
+}
+
+static unsigned int asked(const struct start *start, unsigned int type)
+{
+	return lab_counts(type).asked_coherent -
+	       start->counts[type].asked_coherent;
+}
+
+static bool driver_is_clean(const struct start *start, unsigned int type)
+{
+	struct kvm_vfio_lab_counts now = lab_counts(type);
+	const struct kvm_vfio_lab_counts *then = &start->counts[type];
+	bool ok = true;
+
+	ok &= answer("detaches", now.attaches - then->attaches,
+		     now.detaches - then->detaches);
+	ok &= answer("releases", now.opens - then->opens,
+		     now.releases - then->releases);
+	ok &= answer("unregisters", now.registers - then->registers,
+		     now.unregisters - then->unregisters);
+	return ok;
+}
+
+/* The module itself may have been loaded anew, and counts from 0 then. */
+static bool is_clean(struct start *start)
+{
+	struct vfio_refs refs;
+	bool ok = true;
+	unsigned int i;
+	int fd;
+
+	if (start->log > 3)
+		close_range(3, start->log - 1, 0);
+	close_range(start->log + 1, ~0U, 0);
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		vfio_bind(devices[i].bdf);
+		fd = __vfio_group_open(devices[i].group);
+		ok &= answer("open of the group", 0, fd < 0 ? fd : 0);
+		close(fd);
+	}
+	ok &= answer("use count of the lab module", 0,
+		     module_refcnt("kvm_vfio_lab"));
+	for (i = 0; i < KVM_VFIO_LAB_TYPES; i++)
+		ok &= driver_is_clean(start, i);
+	vfio_refs_read(&refs);
+	ok &= vfio_refs_equal(&start->refs, &refs);
+	if (have_probes)
+		ok &= answer("ends of noncoherent DMA",
+			     probe_hits(PROBE_REGISTER) -
+			     start->hits[PROBE_REGISTER],
+			     probe_hits(PROBE_UNREGISTER) -
+			     start->hits[PROBE_UNREGISTER]);
+	ok &= answer("splats", 0, kmsg_splats(start->log));
+	close(start->log);
+	return ok;
+}
+
+/*
+ * Any number of external users of one group
+ */
+FIXTURE(users)
+{
+	struct start start;
+	int lab;
+	int vm;
+	int dev;
+	int container;
+	int group;
+};
+
+FIXTURE_VARIANT(users)
+{
+	int type;
+};
+
+FIXTURE_VARIANT_ADD(users, real)
+{
+	.type = REAL,
+};
+
+FIXTURE_VARIANT_ADD(users, lab)
+{
+	.type = 0,
+};
+
+FIXTURE_SETUP(users)
+{
+	start(&self->start);
+	self->lab = lab_open();
+	self->vm = kvm_vm_open();
+	self->dev = kvm_vfio_create(self->vm);
+	self->container = vfio_container_open();
+	self->group = group_in(self->container, &devices[0]);
+	set_iommu(self->container, variant->type);
+}
+
+FIXTURE_TEARDOWN(users)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* A container is back to nothing when its only group left it. */
+#define LEAVE_AND_JOIN()						\
+	do {								\
+		ASSERT_EQ(0, __vfio_group_unset_container(self->group)); \
+		vfio_group_set_container(self->group, self->container);	\
+		set_iommu(self->container, variant->type);		\
+	} while (0)
+
+enum user_kind {
+	USER_KVM,
+	USER_LAB,
+	USER_MAX
+};
+
+/* UNSET is EBUSY until the last of them is gone, in every order. */
+TEST_F(users, kvm_and_lab_in_each_order)
+{
+	unsigned int n, step;
+	long handle = -1;
+
+	for (n = 0; n < 4; n++) {
+		for (step = 0; step < USER_MAX; step++) {
+			if ((step ^ (n & 1)) == USER_KVM)
+				kvm_vfio_add(self->dev, self->group);
+			else
+				handle = lab_get(self->lab, self->group);
+			ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		}
+		for (step = 0; step < USER_MAX; step++) {
+			ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+			if ((step ^ (n >> 1)) == USER_KVM)
+				kvm_vfio_del(self->dev, self->group);
+			else
+				lab_put(self->lab, handle);
+		}
+		LEAVE_AND_JOIN();
+	}
+}
+
+/* The same when their files are closed instead. */
+TEST_F(users, kvm_and_lab_closed_in_each_order)
+{
+	unsigned int n;
+
+	for (n = 0; n < 2; n++) {
+		kvm_vfio_add(self->dev, self->group);
+		lab_get(self->lab, self->group);
+		close(n ? self->dev : self->lab);
+		ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		close(n ? self->lab : self->dev);
+		LEAVE_AND_JOIN();
+		self->lab = lab_open();
+		self->dev = kvm_vfio_create(self->vm);
+	}
+}
+
+/* All from one file, half of them put, half closed, KVM in the middle. */
+TEST_F(users, many)
+{
+	long handle[MANY_USERS];
+	unsigned int i;
+
+	for (i = 0; i < MANY_USERS; i++) {
+		handle[i] = lab_get(self->lab, self->group);
+		EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, handle[i]));
+		if (i == MANY_USERS / 2)
+			kvm_vfio_add(self->dev, self->group);
+	}
+	for (i = 0; i < MANY_USERS; i += 2)
+		lab_put(self->lab, handle[i]);
+	for (i = 1; i < MANY_USERS; i += 2)
+		EXPECT_EQ((int)devices[0].group,
+			  lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, handle[i]));
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	close(self->lab);
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+}
+
+/* Not one is forgotten: the group is busy until the very last one. */
+TEST_F(users, busy_until_the_last_of_many)
+{
+	long handle[MANY_USERS];
+	unsigned int i;
+
+	for (i = 0; i < MANY_USERS; i++)
+		handle[i] = lab_get(self->lab, self->group);
+	for (i = 0; i < MANY_USERS; i++) {
+		ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		lab_put(self->lab, handle[(i * 37) % MANY_USERS]);
+	}
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+}
+
+/* A user is one of the file, whatever its fd number, and keeps it open. */
+TEST_F(users, through_other_fds)
+{
+	int fd = dup(self->group);
+	long handle[2];
+
+	handle[0] = lab_get(self->lab, fd);
+	handle[1] = lab_get(self->lab, self->group);
+	kvm_vfio_add(self->dev, fd);
+	EXPECT_EQ(-EEXIST, __kvm_vfio_add(self->dev, self->group));
+	kvm_vfio_del(self->dev, self->group);
+	close(fd);
+	close(self->group);
+	close(self->container);
+	lab_put(self->lab, handle[0]);
+	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
+	EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, handle[1]));
+	EXPECT_EQ((int)devices[0].group,
+		  lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, handle[1]));
+	lab_put(self->lab, handle[1]);
+	self->group = vfio_group_open(devices[0].group);
+}
+
+/* What get() refuses, as vfio_external_get() documents it. */
+TEST_F(users, refusals)
+{
+	int container = vfio_container_open();
+	int group = vfio_group_open(devices[1].group);
+	int device = vfio_group_device(self->group, devices[0].bdf);
+	int closed = dup(group);
+
+	close(closed);
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
+	vfio_group_set_container(group, container);
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
+	set_iommu(container, variant->type);
+	lab_put(self->lab, lab_get(self->lab, group));
+	vfio_group_unset_container(group);
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
+
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, self->container));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, device));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, self->lab));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, self->vm));
+	EXPECT_EQ(-EBADF, __lab_get(self->lab, closed));
+}
+
+TEST_F(users, number_of_the_group)
+{
+	static const int answers[] = { 0, 1, 4711, -EIO, -ENODEV, -1 };
+	long handle = lab_get(self->lab, self->group);
+	struct kvm_vfio_lab_group call;
+	unsigned int i;
+
+	EXPECT_EQ((int)devices[0].group,
+		  lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, handle));
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		EXPECT_EQ(answers[i],
+			  lab_with_group(self->lab, &call, handle, answers[i]));
+		EXPECT_EQ(1U, call.calls);
+		EXPECT_EQ((int)devices[0].group, call.id);
+	}
+}
+
+/* A user hears what user space hears from the container. */
+TEST_F(users, extensions)
+{
+	static const unsigned long more[] = {
+		KVM_VFIO_LAB_TYPE(0), KVM_VFIO_LAB_TYPE(1), KVM_VFIO_LAB_ECHO,
+		KVM_VFIO_LAB_ECHO + 1, KVM_VFIO_LAB_ECHO + 0xffff,
+		KVM_VFIO_LAB_ECHO + 0x10000, ~0UL, 1UL << 32
+	};
+	long handle = lab_get(self->lab, self->group);
+	unsigned long i;
+
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(container_check(self->container, i),
+			  lab_check_extension(self->lab, handle, i));
+	for (i = 0; i < ARRAY_SIZE(more); i++)
+		EXPECT_EQ(container_check(self->container, more[i]),
+			  lab_check_extension(self->lab, handle, more[i]));
+	EXPECT_EQ(1, lab_check_extension(self->lab, handle,
+					 variant->type == REAL ?
+					 VFIO_TEST_IOMMU_TYPE :
+					 KVM_VFIO_LAB_TYPE(variant->type)));
+}
+
+static bool user_is_dead(int fd, long handle)
+{
+	struct kvm_vfio_lab_group call;
+	bool ok = true;
+
+	ok &= answer("alive", 0, lab(fd, KVM_VFIO_LAB_ALIVE, handle));
+	ok &= answer("id", -ENODEV, lab(fd, KVM_VFIO_LAB_IOMMU_ID, handle));
+	ok &= answer("extension", -ENODEV,
+		     lab_check_extension(fd, handle, VFIO_DMA_CC_IOMMU));
+	ok &= answer("with_group", -ENODEV, lab_with_group(fd, &call, handle, 0));
+	ok &= answer("calls", 0, call.calls);
+	ok &= answer("coherent", 0,
+		     lab(fd, KVM_VFIO_LAB_ENFORCED_COHERENT, handle));
+	ok &= answer("no VM", 0, lab_set_kvm(fd, handle, -1));
+	return ok;
+}
+
+/* The host takes the group back: handles are empty, and fresh users come. */
+TEST_F(users, die_by_unbind)
+{
+	int old = self->group, i;
+	long handle[3], fresh;
+
+	for (i = 0; i < 3; i++)
+		handle[i] = lab_get(self->lab, old);
+	lab_put(self->lab, handle[2]);
+	kvm_vfio_add(self->dev, old);
+	host_unbind(&devices[0]);
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(user_is_dead(self->lab, handle[i]));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, old));
+	if (variant->type != REAL)
+		EXPECT_EQ(1U, detaches(&self->start, variant->type));
+
+	vfio_bind(devices[0].bdf);
+	EXPECT_TRUE(user_is_dead(self->lab, handle[0]));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, old));
+	self->group = group_in(self->container, &devices[0]);
+	set_iommu(self->container, variant->type);
+	fresh = lab_get(self->lab, self->group);
+	EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, fresh));
+	EXPECT_EQ((int)devices[0].group,
+		  lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, fresh));
+	kvm_vfio_add(self->dev, self->group);
+
+	lab_put(self->lab, handle[0]);
+	kvm_vfio_del(self->dev, old);
+	EXPECT_TRUE(user_is_dead(self->lab, handle[1]));
+	EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, fresh));
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	lab_put(self->lab, fresh);
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+	lab_put(self->lab, handle[1]);
+}
+
+/* The user names a VM, which lives on for as long as it is named. */
+TEST_F(users, name_a_vm)
+{
+	long handle = lab_get(self->lab, self->group);
+	char path[PATH_SIZE];
+	int device;
+
+	EXPECT_EQ(-EINVAL, lab_set_kvm(self->lab, handle, self->group));
+	EXPECT_EQ(0, lab_set_kvm(self->lab, handle, self->vm));
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(),
+		 self->vm);
+	close(self->dev);
+	close(self->vm);
+	EXPECT_EQ(0, access(path, F_OK));
+	device = vfio_group_device(self->group, devices[0].bdf);
+	EXPECT_EQ(0, lab_set_kvm(self->lab, handle, -1));
+	/* The open device has it, too. */
+	EXPECT_EQ(0, access(path, F_OK));
+	close(device);
+	EXPECT_EQ(-1, access(path, F_OK));
+	self->vm = kvm_vm_open();
+	EXPECT_EQ(0, lab_set_kvm(self->lab, handle, self->vm));
+}
+
+/*
+ * Files without a container
+ */
+FIXTURE(no_container)
+{
+	struct start start;
+	int lab;
+};
+
+FIXTURE_SETUP(no_container)
+{
+	if (access("/dev/iommu", R_OK | W_OK))
+		SKIP(return, "this kernel has no iommufd");
+	start(&self->start);
+	self->lab = lab_open();
+}
+
+FIXTURE_TEARDOWN(no_container)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+TEST_F(no_container, group_on_an_iommufd)
+{
+	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	int group = group_in(iommufd, &devices[0]);
+	struct kvm_vfio_lab_group call;
+	long handle[2];
+
+	handle[0] = lab_get(self->lab, group);
+	handle[1] = lab_get(self->lab, group);
+	EXPECT_EQ((int)devices[0].group,
+		  lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, handle[0]));
+	EXPECT_EQ(7, lab_with_group(self->lab, &call, handle[0], 7));
+	EXPECT_EQ((int)devices[0].group, call.id);
+	EXPECT_EQ(-ENOTTY, lab_check_extension(self->lab, handle[0],
+					       VFIO_DMA_CC_IOMMU));
+	EXPECT_EQ(can_be_coherent[0],
+		  lab(self->lab, KVM_VFIO_LAB_ENFORCED_COHERENT, handle[0]));
+	lab_put(self->lab, handle[1]);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	lab_put(self->lab, handle[0]);
+	EXPECT_EQ(0, __vfio_group_unset_container(group));
+
+	/* The host takes this one, too. */
+	vfio_group_set_container(group, iommufd);
+	handle[0] = lab_get(self->lab, group);
+	host_unbind(&devices[0]);
+	EXPECT_TRUE(user_is_dead(self->lab, handle[0]));
+	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
+}
+
+/* The node of a device in /dev/vfio/devices has the name of its device in sysfs. */
+static int cdev_open(const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE], node[PATH_SIZE] = "";
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
+		 device->bdf);
+	dir = opendir(path);
+	VFIO_ASSERT(dir, "open %s", path);
+	while ((entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "vfio", 4))
+			snprintf(node, sizeof(node), "/dev/vfio/devices/%.64s",
+				 entry->d_name);
+	closedir(dir);
+	return open(node, O_RDWR | O_CLOEXEC);
+}
+
+TEST_F(no_container, device_cdev)
+{
+	int cdev = cdev_open(&devices[0]);
+	struct kvm_vfio_lab_group call;
+	long handle[2];
+
+	ASSERT_LE(0, cdev);
+	handle[0] = lab_get(self->lab, cdev);
+	handle[1] = lab_get(self->lab, cdev);
+	EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, handle[0]));
+	EXPECT_EQ(-EINVAL, lab(self->lab, KVM_VFIO_LAB_IOMMU_ID, handle[0]));
+	EXPECT_EQ(-ENODEV, lab_with_group(self->lab, &call, handle[0], 0));
+	EXPECT_EQ(0U, call.calls);
+	EXPECT_EQ(-ENOTTY, lab_check_extension(self->lab, handle[0],
+					       VFIO_DMA_CC_IOMMU));
+	EXPECT_EQ(can_be_coherent[0],
+		  lab(self->lab, KVM_VFIO_LAB_ENFORCED_COHERENT, handle[0]));
+	lab_put(self->lab, handle[0]);
+	close(cdev);
+	EXPECT_EQ(1, lab(self->lab, KVM_VFIO_LAB_ALIVE, handle[1]));
+	lab_put(self->lab, handle[1]);
+}
+
+/*
+ * Containers of every kind
+ */
+FIXTURE(kinds)
+{
+	struct start start;
+	int vm;
+	int dev;
+	int container[2];	/* the first of type 0, the second of type 1 */
+	int group[2];
+};
+
+FIXTURE_SETUP(kinds)
+{
+	unsigned int i;
+
+	start(&self->start);
+	self->vm = kvm_vm_open();
+	self->dev = kvm_vfio_create(self->vm);
+	for (i = 0; i < 2; i++) {
+		self->container[i] = vfio_container_open();
+		self->group[i] = group_in(self->container[i], &devices[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(kinds)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+static void set_both(const int *container)
+{
+	set_iommu(container[0], 0);
+	set_iommu(container[1], 1);
+}
+
+/* Whatever a container answers, and whoever it says it belongs to. */
+TEST_F(kinds, all_are_accepted)
+{
+	static const struct kvm_vfio_lab_behaviour kinds[] = {
+		{ .coherent = 1, .unknown = -ENOTTY },
+		{ .coherent = 0, .unknown = -ENOTTY },
+		{ .coherent = -EIO, .unknown = -ENOTTY },
+		{ .check = -EPERM, .unknown = -ENOTTY },
+		{ .coherent = 1, .unknown = -EPERM },
+		{ .coherent = 2, .unknown = -EIO },
+		{ .attach = -EIO, .open = -EIO, .unknown = 1 },
+	};
+	unsigned int i;
+
+	set_both(self->container);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		lab_behave(self->container[0], kinds[i]);
+		EXPECT_EQ(kinds[i].unknown,
+			  __vfio_dma_map(self->container[0], NULL,
+					 VFIO_TEST_IOVA, 4096));
+		EXPECT_EQ(0, __kvm_vfio_add(self->dev, self->group[0]));
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group[0]));
+		EXPECT_EQ(0, __kvm_vfio_del(self->dev, self->group[0]));
+	}
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group[0]));
+}
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+/* The driver makes no window, so no table of the VM matches one. */
+TEST_F(kinds, spapr_without_windows)
+{
+	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
+
+	set_both(self->container);
+	kvm_vfio_add(self->dev, self->group[0]);
+	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group[0],
+						    table));
+	close(table);
+	kvm_vfio_del(self->dev, self->group[0]);
+}
+#endif
+
+/* How often KVM was told since the test began. */
+static bool told(const struct start *start, unsigned int begun,
+		 unsigned int ended)
+{
+	bool ok = true;
+
+	if (!have_probes)
+		return true;
+	ok &= answer("begins of noncoherent DMA", begun,
+		     probe_hits(PROBE_REGISTER) - start->hits[PROBE_REGISTER]);
+	ok &= answer("ends of noncoherent DMA", ended,
+		     probe_hits(PROBE_UNREGISTER) -
+		     start->hits[PROBE_UNREGISTER]);
+	return ok;
+}
+
+/* Noncoherent: neither the container nor the devices vouch for it. */
+static bool counts(unsigned int i, int coherent)
+{
+	return coherent <= 0 && !can_be_coherent[i];
+}
+
+TEST_F(kinds, coherency_follows_the_answer)
+{
+	static const int answers[] = { 1, 0, 2, -EIO, -EPERM, 1, -ENOTTY };
+	struct kvm_vfio_lab_behaviour fails = plain(0);
+	unsigned int i, n = 0;
+
+	if (!have_probes)
+		SKIP(return, "nothing to probe: x86 alone counts it");
+	set_both(self->container);
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		lab_answer_coherent(self->container[0], answers[i]);
+		kvm_vfio_add(self->dev, self->group[0]);
+		EXPECT_TRUE(told(&self->start, n + counts(0, answers[i]), n));
+		n += counts(0, answers[i]);
+		kvm_vfio_del(self->dev, self->group[0]);
+		EXPECT_TRUE(told(&self->start, n, n));
+	}
+	/* An error of everything is no yes either. */
+	fails.coherent = 1;
+	fails.check = -EIO;
+	lab_behave(self->container[0], fails);
+	kvm_vfio_add(self->dev, self->group[0]);
+	n += counts(0, -EIO);
+	EXPECT_TRUE(told(&self->start, n, n - counts(0, -EIO)));
+}
+
+/* What the lab user is told is the same. */
+TEST_F(kinds, coherency_of_a_lab_user)
+{
+	static const int answers[] = { 1, 0, 2, -EIO };
+	int fd = lab_open();
+	unsigned int i;
+	long handle;
+
+	set_both(self->container);
+	handle = lab_get(fd, self->group[0]);
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		lab_answer_coherent(self->container[0], answers[i]);
+		EXPECT_EQ(!counts(0, answers[i]),
+			  lab(fd, KVM_VFIO_LAB_ENFORCED_COHERENT, handle));
+		EXPECT_EQ(answers[i],
+			  lab_check_extension(fd, handle, VFIO_DMA_CC_IOMMU));
+	}
+}
+
+/* KVM asks at ADD, once, and goes by that answer to the end. */
+TEST_F(kinds, asked_once)
+{
+	bool noncoherent = counts(0, 0);
+	int i;
+
+	set_both(self->container);
+	for (i = 0; i < 2; i++) {
+		lab_answer_coherent(self->container[0], i);
+		kvm_vfio_add(self->dev, self->group[0]);
+		EXPECT_EQ(i + 1U, asked(&self->start, 0));
+		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent && i));
+		lab_answer_coherent(self->container[0], !i);
+		/* Another member comes and goes. */
+		lab_answer_coherent(self->container[1], 1);
+		kvm_vfio_add(self->dev, self->group[1]);
+		kvm_vfio_del(self->dev, self->group[1]);
+		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent && i));
+		kvm_vfio_del(self->dev, self->group[0]);
+		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent));
+		EXPECT_EQ(i + 1U, asked(&self->start, 0));
+	}
+}
+
+/*
+ * Two groups whose containers give different answers: KVM hears of the first
+ * noncoherent one that comes, and of the last one that goes.
+ */
+TEST_F(kinds, coherency_of_two_in_each_order)
+{
+	unsigned int n, step, i, begun = 0, ended = 0, held;
+	bool noncoherent[2];
+
+	if (!have_probes)
+		SKIP(return, "nothing to probe: x86 alone counts it");
+	set_both(self->container);
+	for (n = 0; n < 16; n++) {
+		held = 0;
+		for (i = 0; i < 2; i++) {
+			lab_answer_coherent(self->container[i], !!(n & 1 << i));
+			noncoherent[i] = counts(i, !!(n & 1 << i));
+		}
+		for (step = 0; step < 2; step++) {
+			i = step ^ !!(n & 4);
+			kvm_vfio_add(self->dev, self->group[i]);
+			begun += noncoherent[i] && !held;
+			held += noncoherent[i];
+			EXPECT_TRUE(told(&self->start, begun, ended));
+		}
+		for (step = 0; step < 2; step++) {
+			i = step ^ !!(n & 8);
+			kvm_vfio_del(self->dev, self->group[i]);
+			held -= noncoherent[i];
+			ended += noncoherent[i] && !held;
+			EXPECT_TRUE(told(&self->start, begun, ended));
+		}
+	}
+	EXPECT_EQ(begun != 0, counts(0, 0) || counts(1, 0));
+}
+
+/* What the host takes stays what it was until DEL: nobody asks it again. */
+TEST_F(kinds, coherency_of_a_dead_group)
+{
+	bool noncoherent = counts(0, 0);
+
+	if (!have_probes)
+		SKIP(return, "nothing to probe: x86 alone counts it");
+	set_both(self->container);
+	lab_answer_coherent(self->container[1], 1);
+	kvm_vfio_add(self->dev, self->group[0]);
+	kvm_vfio_add(self->dev, self->group[1]);
+	host_unbind(&devices[0]);
+	host_unbind(&devices[1]);
+	EXPECT_TRUE(told(&self->start, noncoherent, 0));
+	kvm_vfio_del(self->dev, self->group[1]);
+	EXPECT_TRUE(told(&self->start, noncoherent, 0));
+	kvm_vfio_del(self->dev, self->group[0]);
+	EXPECT_TRUE(told(&self->start, noncoherent, noncoherent));
+	EXPECT_EQ(1U, asked(&self->start, 0));
+	EXPECT_EQ(1U, asked(&self->start, 1));
+}
+
+/* An IOMMU driver that fails: user space is told, and there is nothing to hold. */
+TEST_F(kinds, set_iommu_fails)
+{
+	struct kvm_vfio_lab_behaviour fails = plain(0);
+	int fd = lab_open();
+
+	fails.attach = -ENOSPC;
+	lab_defaults(fails);
+	EXPECT_EQ(-ENOSPC, __set_iommu(self->container[0], 0));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_add(self->dev, self->group[0]));
+	EXPECT_EQ(-EINVAL, __lab_get(fd, self->group[0]));
+
+	fails.attach = 0;
+	fails.open = -ENOMEM;
+	lab_defaults(fails);
+	EXPECT_EQ(-ENOMEM, __set_iommu(self->container[0], 0));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_add(self->dev, self->group[0]));
+
+	fails.open = 0;
+	fails.check = -EIO;
+	lab_defaults(fails);
+	EXPECT_EQ(-ENODEV, __set_iommu(self->container[0], 0));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_add(self->dev, self->group[0]));
+
+	lab_defaults(plain(0));
+	EXPECT_EQ(0, __set_iommu(self->container[0], 0));
+	EXPECT_EQ(0, __kvm_vfio_add(self->dev, self->group[0]));
+	EXPECT_EQ(1U, attaches(&self->start, 0));
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+}
+
+/* A second group cannot join; the first one, held, does not notice. */
+TEST_F(kinds, set_container_fails)
+{
+	struct kvm_vfio_lab_behaviour fails = plain(0);
+
+	vfio_group_unset_container(self->group[1]);
+	set_iommu(self->container[0], 0);
+	kvm_vfio_add(self->dev, self->group[0]);
+	fails.attach = -EDQUOT;
+	lab_behave(self->container[0], fails);
+	EXPECT_EQ(-EDQUOT, __vfio_group_set_container(self->group[1],
+						      self->container[0]));
+	EXPECT_EQ(-EINVAL, __kvm_vfio_add(self->dev, self->group[1]));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group[0]));
+	EXPECT_EQ(1U, attaches(&self->start, 0));
+
+	lab_behave(self->container[0], plain(0));
+	EXPECT_EQ(0, __vfio_group_set_container(self->group[1],
+						self->container[0]));
+	EXPECT_EQ(0, __kvm_vfio_add(self->dev, self->group[1]));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group[1]));
+	EXPECT_EQ(2U, attaches(&self->start, 0));
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+}
+
+/*
+ * The domain stays attached while somebody holds the group, whatever is closed, and
+ * goes once.
+ */
+FIXTURE(detach)
+{
+	struct start start;
+	int vm;
+	int dev;
+	int lab;
+	int container;
+	int group;
+};
+
+FIXTURE_SETUP(detach)
+{
+	start(&self->start);
+	self->lab = lab_open();
+	self->vm = kvm_vm_open();
+	self->dev = kvm_vfio_create(self->vm);
+	self->container = vfio_container_open();
+	self->group = group_in(self->container, &devices[0]);
+	set_iommu(self->container, 0);
+	kvm_vfio_add(self->dev, self->group);
+}
+
+FIXTURE_TEARDOWN(detach)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+TEST_F(detach, by_close_of_the_kvm_device)
+{
+	close(self->container);
+	close(self->group);
+	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	close(self->vm);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	close(self->dev);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+TEST_F(detach, by_the_last_of_several_users)
+{
+	long handle[2];
+
+	handle[0] = lab_get(self->lab, self->group);
+	handle[1] = lab_get(self->lab, self->group);
+	close(self->group);
+	close(self->container);
+	lab_put(self->lab, handle[0]);
+	close(self->dev);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	lab_put(self->lab, handle[1]);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+TEST_F(detach, by_close_of_the_lab_file)
+{
+	lab_get(self->lab, self->group);
+	lab_get(self->lab, self->group);
+	close(self->dev);
+	close(self->group);
+	close(self->container);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	close(self->lab);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+TEST_F(detach, by_the_last_device_fd)
+{
+	int device = vfio_group_device(self->group, devices[0].bdf);
+
+	EXPECT_EQ(1U, lab_counts(0).registers - self->start.counts[0].registers);
+	close(self->group);
+	close(self->container);
+	close(self->dev);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	close(device);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+TEST_F(detach, by_unset_after_del)
+{
+	close(self->container);
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+	EXPECT_EQ(-EINVAL, __vfio_group_unset_container(self->group));
+	close(self->group);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+TEST_F(detach, by_the_host)
+{
+	long handle = lab_get(self->lab, self->group);
+
+	close(self->container);
+	EXPECT_EQ(0U, detaches(&self->start, 0));
+	host_unbind(&devices[0]);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+	kvm_vfio_del(self->dev, self->group);
+	lab_put(self->lab, handle);
+	close(self->group);
+	close(self->dev);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+}
+
+/* Of two groups in a container, each goes by itself. */
+TEST_F(detach, of_one_of_two_groups)
+{
+	int group = group_in(self->container, &devices[1]);
+
+	kvm_vfio_add(self->dev, group);
+	EXPECT_EQ(2U, attaches(&self->start, 0));
+	close(self->container);
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	EXPECT_EQ(0U, lab_counts(0).releases - self->start.counts[0].releases);
+	close(group);
+	EXPECT_EQ(1U, detaches(&self->start, 0));
+	close(self->dev);
+	EXPECT_EQ(2U, detaches(&self->start, 0));
+}
+
+/*
+ * Revoke waits for readers
+ */
+struct reader {
+	pthread_t thread;
+	int lab;
+	long ret;
+	struct kvm_vfio_lab_hold hold;
+};
+
+static void *read_side(void *arg)
+{
+	struct reader *reader = arg;
+
+	reader->ret = lab_struct(reader->lab, KVM_VFIO_LAB_HOLD_RCU,
+				 &reader->hold);
+	return NULL;
+}
+
+/* Returns once the reader was in its first section. */
+static void reader_start(struct reader *reader, int lab, long handle)
+{
+	uint64_t value;
+
+	reader->lab = lab;
+	reader->hold = (struct kvm_vfio_lab_hold){
+		.handle = handle,
+		.eventfd = eventfd(0, EFD_CLOEXEC),
+		.limit_us = RCU_LIMIT_US,
+		.section_us = RCU_SECTION_US,
+		.linger_us = RCU_LINGER_US,
+	};
+	VFIO_ASSERT(reader->hold.eventfd >= 0, "eventfd");
+	VFIO_ASSERT(!pthread_create(&reader->thread, NULL, read_side, reader),
+		    "pthread_create");
+	VFIO_ASSERT(read(reader->hold.eventfd, &value, sizeof(value)) ==
+		    sizeof(value), "read of the eventfd");
+}
+
+static void reader_join(struct reader *reader)
+{
+	VFIO_ASSERT(!pthread_join(reader->thread, NULL), "pthread_join");
+	close(reader->hold.eventfd);
+}
+
+/*
+ * A reader that found the user alive goes on for a while after the host has marked
+ * it dead: the group must not be detached before it is out.  Only if the host comes
+ * right between two sections it is not seen, which cannot be so each time.
+ */
+TEST_F_TIMEOUT(detach, waits_for_readers, TEST_SECONDS)
+{
+	struct reader reader;
+	bool race = sysconf(_SC_NPROCESSORS_ONLN) > 1 ||
+		    lab(self->lab, KVM_VFIO_LAB_HOLD_YIELDS, 0);
+	unsigned int i, seen = 0;
+	long handle;
+
+	for (i = 1; i <= RCU_ROUNDS; i++) {
+		handle = lab_get(self->lab, self->group);
+		reader_start(&reader, self->lab, handle);
+		host_unbind(&devices[0]);
+		EXPECT_EQ(i, detaches(&self->start, 0));
+		reader_join(&reader);
+		ASSERT_EQ(0, reader.ret);
+		seen += reader.hold.alive_first;
+		EXPECT_EQ(0U, reader.hold.alive_last);
+		EXPECT_EQ(0U, reader.hold.detaches);
+		lab_put(self->lab, handle);
+		kvm_vfio_del(self->dev, self->group);
+		close(self->group);
+		vfio_bind(devices[0].bdf);
+		self->group = group_in(self->container, &devices[0]);
+		set_iommu(self->container, 0);
+		kvm_vfio_add(self->dev, self->group);
+	}
+	TH_LOG("%u of %u readers were in the middle", seen, RCU_ROUNDS);
+	if (!race && !seen && __test_passed(_metadata))
+		SKIP(return, "one CPU, and RCU readers cannot be preempted");
+	EXPECT_LT(0U, seen);
+}
+
+/*
+ * Modules stay as long as they are needed.
+ */
+static int unload(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+static const char *module_path(void)
+{
+	static char path[PATH_SIZE];
+	const char *dir = getenv("KVM_VFIO_MODULES");
+
+	snprintf(path, sizeof(path), "%s/kvm_vfio_lab.ko",
+		 dir ? dir : "/lab/modules.d");
+	return path;
+}
+
+static int load(void)
+{
+	int fd = open(module_path(), O_RDONLY | O_CLOEXEC);
+	int ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+FIXTURE(module)
+{
+	struct start start;
+	int container;
+	int group;
+};
+
+FIXTURE_SETUP(module)
+{
+	if (access(module_path(), R_OK))
+		SKIP(return, "no %s", module_path());
+	start(&self->start);
+	self->container = vfio_container_open();
+	self->group = group_in(self->container, &devices[0]);
+}
+
+FIXTURE_TEARDOWN(module)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* Counts begin at 0 again. */
+#define RELOAD()							\
+	do {								\
+		ASSERT_EQ(0, unload("kvm_vfio_lab"));			\
+		ASSERT_EQ(0, load());					\
+		for (unsigned int t = 0; t < KVM_VFIO_LAB_TYPES; t++)	\
+			self->start.counts[t] = lab_counts(t);		\
+	} while (0)
+
+TEST_F(module, container_and_kvm_keep_the_driver)
+{
+	int vm = kvm_vm_open();
+	int dev = kvm_vfio_create(vm);
+
+	set_iommu(self->container, 0);
+	EXPECT_EQ(-EAGAIN, unload("kvm_vfio_lab"));
+	kvm_vfio_add(dev, self->group);
+	close(self->container);
+	close(self->group);
+	EXPECT_EQ(-EAGAIN, unload("kvm_vfio_lab"));
+	close(dev);
+	RELOAD();
+}
+
+/* A user of a group in a container of another driver */
+TEST_F(module, user_keeps_the_modules)
+{
+	int vfio = module_refcnt("vfio");
+	int fd = lab_open();
+
+	set_iommu(self->container, REAL);
+	EXPECT_EQ(-EAGAIN, unload("kvm_vfio_lab"));
+	lab_get(fd, self->group);
+	close(self->container);
+	close(self->group);
+	EXPECT_EQ(-EAGAIN, unload("kvm_vfio_lab"));
+	if (vfio >= 0)
+		EXPECT_EQ(-EAGAIN, unload("vfio"));
+	close(fd);
+	RELOAD();
+}
+
+TEST_F(module, dead_user_keeps_the_modules)
+{
+	int fd = lab_open();
+	long handle;
+
+	set_iommu(self->container, 0);
+	handle = lab_get(fd, self->group);
+	host_unbind(&devices[0]);
+	close(self->group);
+	EXPECT_EQ(-EAGAIN, unload("kvm_vfio_lab"));
+	lab_put(fd, handle);
+	close(fd);
+	RELOAD();
+}
+
+/* A container in use by nobody but its fd is not a user of the driver. */
+TEST_F(module, no_group_no_driver)
+{
+	set_iommu(self->container, 0);
+	vfio_group_unset_container(self->group);
+	RELOAD();
+	EXPECT_EQ(-EINVAL, __set_iommu(self->container, 0));
+	vfio_group_set_container(self->group, self->container);
+	EXPECT_EQ(0, __set_iommu(self->container, 0));
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	if (access("/dev/" KVM_VFIO_LAB_DEVICE, R_OK | W_OK))
+		ksft_exit_skip("the module kvm_vfio_lab is not loaded\n");
+	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
+	debugfs_mount();
+	find_coherent();
+	probes_set();
+	ret = test_harness_run(argc, argv);
+	probes_remove();
+	return ret;
+}
