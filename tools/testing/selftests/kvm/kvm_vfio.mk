@@ -22,15 +22,19 @@ KVM_VFIO_PROGS := $(addprefix $(OUTPUT)/,$(KVM_VFIO_TESTS))
 .PHONY: all clean
 all: $(KVM_VFIO_PROGS)
 
-$(OUTPUT)/kvm_vfio_util.o: $(KVM_VFIO_DIR)/lib/vfio_util.c \
-		$(KVM_VFIO_DIR)/include/vfio_util.h
+# What more than one program is made of; each is told of a change in any header.
+KVM_VFIO_HEADERS := $(wildcard $(KVM_VFIO_DIR)/include/*vfio*.h)
+
+$(OUTPUT)/kvm_vfio_lib_%.o: $(KVM_VFIO_DIR)/lib/vfio_%.c $(KVM_VFIO_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -c $< -o $@
 
-$(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_util.o \
-		$(KVM_VFIO_DIR)/include/vfio_util.h
+$(OUTPUT)/kvm_vfio_fuzz_test: $(OUTPUT)/kvm_vfio_lib_model.o
+
+$(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.o \
+		$(KVM_VFIO_HEADERS)
 	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -static -pthread $(LDFLAGS) \
 		$(filter %.c %.o,$^) -o $@
 
 clean:
-	rm -f $(KVM_VFIO_PROGS) $(OUTPUT)/kvm_vfio_util.o
+	rm -f $(KVM_VFIO_PROGS) $(OUTPUT)/kvm_vfio_lib_*.o

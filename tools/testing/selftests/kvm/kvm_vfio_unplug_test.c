@@ -51,7 +51,7 @@
 
 #define BUFFER_SIZE	(1024 * 1024UL)
 #define HOST_SECONDS	120	/* the host's part takes far less, or hangs */
-#define RACE_ROUNDS	30
+#define RACE_ROUNDS	12
 #define RACE_ADDS	20	/* in each round, before the host takes the device */
 #define PATH_SIZE	512
 
@@ -97,6 +97,8 @@ enum {
 	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
 	PROBE_START,
 	PROBE_END,
+	PROBE_DEVICE,		/* can it be made coherent? */
+	PROBE_CONTAINER,	/* is it coherent?  Not on stock */
 	PROBE_MAX
 };
 
@@ -110,10 +112,13 @@ static const struct {
 #ifdef __x86_64__
 	[PROBE_START] = { "start", "kvm_arch_start_assignment kvm=$arg1:x64" },
 	[PROBE_END] = { "end", "kvm_arch_end_assignment kvm=$arg1:x64" },
+	[PROBE_DEVICE] = { "device", "device_iommu_capable" },
+	[PROBE_CONTAINER] = { "container", "vfio_group_check_extension" },
 #endif
 };
 
 static bool have_probes;
+static bool have_container_probe;
 
 static int append_line(const char *path, const char *line)
 {
@@ -138,9 +143,11 @@ static bool probe_define(unsigned int i)
 	snprintf(line, sizeof(line), "p:kvm_vfio_unplug/%s %s\n", probes[i].name,
 		 probes[i].definition);
 	ret = append_line(TRACEFS "/kprobe_events", line);
-	if (ret)
+	if (i == PROBE_CONTAINER)
+		have_container_probe = !ret;
+	else if (ret)
 		ksft_print_msg("no probe %s: %d\n", probes[i].definition, ret);
-	return !ret;
+	return !ret || i == PROBE_CONTAINER;
 }
 
 static void probes_remove(void)
@@ -700,7 +707,7 @@ static void start(struct start *start)
 	vfio_refs_read(&start->refs);
 	*nr_adds = 0;
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
-		if (probes[i].name)
+		if (probes[i].name && (i != PROBE_CONTAINER || have_container_probe))
 			start->hits[i] = probe_hits(i);
 	trace_clear();
 }
@@ -1676,6 +1683,37 @@ TEST_F(two_vms, assignments_pair_up)
 		EXPECT_EQ(2U, trace_count(PROBE_START, holder[i].kvm, NULL));
 		EXPECT_EQ(2U, trace_count(PROBE_END, holder[i].kvm, NULL));
 	}
+}
+
+static unsigned long coherency_questions(void)
+{
+	return probe_hits(PROBE_DEVICE) +
+	       (have_container_probe ? probe_hits(PROBE_CONTAINER) : 0);
+}
+
+/*
+ * What is asked for an ADD does not depend on what is held already, and nothing
+ * is asked for a DEL.  (Where DMA is not coherent, stock finds that out early.)
+ */
+TEST_F(two_vms, defect29_asked_once_for_each_file)
+{
+	int other = vfio_group_open(devices[1].group);
+	unsigned long before, first, second;
+	struct holder holder;
+
+	vfio_group_set_container(other, self->container);
+	holder_open(&holder);
+	before = coherency_questions();
+	hold(holder.dev, self->group);
+	first = coherency_questions() - before;
+	hold(holder.dev, other);
+	second = coherency_questions() - before - first;
+	EXPECT_NE(0UL, first);
+	EXPECT_EQ(first, second);
+	before = coherency_questions();
+	kvm_vfio_del(holder.dev, self->group);
+	kvm_vfio_del(holder.dev, other);
+	EXPECT_EQ(before, coherency_questions());
 }
 #endif
 
