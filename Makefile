@@ -40,9 +40,12 @@ $(B)/demo/%/holder: tools/demo/holder.c
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
 ## make check          build and run all tests on all lab machines
+##   ONLY=regex          only what matches in tools/testing/check.list
+##   FUZZ_S=seconds      a longer run of the fuzzer, 60 by default
 .PHONY: check
 check: deps
-	@$(MAKE) modules tests
+	@$(MAKE) modules debug-kernel
+	@$(MAKE) lab-module tests
 	@tools/testing/check tools/testing/check.list
 
 ## make check-hosted   the quick part: our C files in user space, under sanitizers
@@ -56,18 +59,6 @@ check-stock: deps
 	@tools/build/fetch
 	@$(MAKE) tests
 	@tools/testing/check tools/testing/check-stock.list
-
-## make check-more     longer tests: the host takes devices back, two VMs
-.PHONY: check-more
-check-more: deps
-	@$(MAKE) modules tests
-	@tools/testing/check tools/testing/check-more.list
-
-## make check-debug    the tests on a kernel of our own with all the checkers on
-.PHONY: check-debug
-check-debug: deps
-	@$(MAKE) debug-kernel tests
-	@tools/testing/check tools/testing/check-debug.list
 
 ## make bench          what ADD and DEL cost, stock and ours, in instructions
 .PHONY: bench
@@ -93,7 +84,7 @@ debug-kernel:
 
 ## make lab-module     the tests' own kernel module, never installed: build/lab-module/
 .PHONY: lab-module
-lab-module: modules
+lab-module:
 	@tools/build/lab-module
 
 ## make tests          the programs that run in the lab machines: build/tests/

@@ -458,6 +458,85 @@ static void check_log(void)
 		report("note %u more splats", check.found - MAX_SPLATS);
 }
 
+/*
+ * Leaks: what a kernel with kmemleak finds unreferenced in the end, be it from
+ * the command or from before it.  An object that is being worked on may look
+ * unreferenced for a moment, so kmemleak takes a checksum at the first scan that
+ * finds it and names it at the next, if nobody changed it, and only if it is five
+ * seconds old: that age is all that is waited for.
+ */
+#define LEAKS		"/sys/kernel/debug/kmemleak"
+#define LEAK_HEAD	"unreferenced object "
+#define LEAK_AGE_MS	6000
+
+static bool scan_for_leaks(void)
+{
+	int fd = open(LEAKS, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && write_all(fd, "scan", 4);
+
+	/* It switches itself off when it runs out of memory. */
+	if (!good)
+		report("fault kmemleak: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+/* Shows all of it on the console, and reports it in a line. */
+static bool check_leak(const regex_t *allowed, char *record, bool silent)
+{
+	bool excused = !regexec(allowed, record, 0, NULL, 0);
+	char callers[768] = "", *line, *rest = record;
+	bool backtrace = false;
+	size_t len = 0;
+
+	printf("lab: %s%s\n", excused ? "allowed: " : "", record);
+	if (excused || silent)
+		return !excused;
+	strsep(&rest, "\n");
+	while ((line = strsep(&rest, "\n")) && len < sizeof(callers)) {
+		if (backtrace && *line)
+			len += snprintf(callers + len, sizeof(callers) - len, " <%s",
+					strrchr(line, ' ') ?: line);
+		backtrace |= !!strstr(line, "backtrace");
+	}
+	report("splat leak: %s%s", record, callers);
+	return true;
+}
+
+static void report_leaks(struct text *text)
+{
+	unsigned int found = 0;
+	char *at, *next;
+	regex_t allowed;
+
+	if (!read_rules("/lab/allowed", &allowed))
+		return;
+	for (at = strstr(text->data, LEAK_HEAD); at; at = next) {
+		next = strstr(at + strlen(LEAK_HEAD), LEAK_HEAD);
+		if (next)
+			next[-1] = '\0';
+		found += check_leak(&allowed, at, found >= MAX_SPLATS);
+	}
+	if (found > MAX_SPLATS)
+		report("note %u more leaks", found - MAX_SPLATS);
+}
+
+static void check_leaks(void)
+{
+	struct text text;
+
+	if (access(LEAKS, F_OK) || !scan_for_leaks())
+		return;
+	poll(NULL, 0, LEAK_AGE_MS);
+	if (!scan_for_leaks() || !read_file(LEAKS, &text) || !text.len)
+		return;
+	/* What is found again a third time is not referenced by anything. */
+	free(text.data);
+	if (scan_for_leaks() && read_file(LEAKS, &text))
+		report_leaks(&text);
+}
+
 /* The command of /lab/command, or a shell if there is none. */
 static char **command_line(void)
 {
@@ -668,6 +747,8 @@ int main(void)
 		keep_a_vm();
 		run_command(&run);
 		check_build_ids("after the command");
+		if (!run.stuck)
+			check_leaks();
 	}
 	check_log();
 	if (run.stuck)	/* shows on the console where they hang */

@@ -32,6 +32,7 @@ $(OUTPUT)/kvm_vfio_lib_%.o: $(KVM_VFIO_DIR)/lib/vfio_%.c $(KVM_VFIO_HEADERS)
 $(OUTPUT)/kvm_vfio_fuzz_test: $(OUTPUT)/kvm_vfio_lib_model.o
 
 $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.o \
+		$(OUTPUT)/kvm_vfio_lib_probe.o \
 		$(KVM_VFIO_HEADERS)
 	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -static -pthread $(LDFLAGS) \
 		$(filter %.c %.o,$^) -o $@

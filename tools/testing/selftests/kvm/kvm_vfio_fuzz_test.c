@@ -1031,9 +1031,37 @@ static bool close_slots(unsigned int slots)
 	return true;
 }
 
+static bool probe_host(unsigned int kind, unsigned int n)
+{
+	struct op *op = probe_op(kind, 0, 0);
+
+	op->n = n;
+	return probe_run(op);
+}
+
+static bool host_rebinds(void)
+{
+	unsigned int i;
+	bool ok = true;
+
+	for (i = 0; i < MODEL_GROUPS; i++)
+		ok = ok && probe_host(OP_REBIND, i);
+	return ok;
+}
+
+/* Nothing is open: both ways of an unbind, then all groups are there again. */
+static bool host_gives_back(void)
+{
+	unsigned int i = random_below(MODEL_GROUPS);
+
+	return probe_host(OP_UNBIND, i) && probe_host(OP_UNBIND, i) &&
+	       host_rebinds();
+}
+
 /*
  * KVM keeps vfio.ko only as long as a device has members: take those away that
- * have an fd, close all but the KVM-VFIO devices, and count.
+ * have an fd, close all but the KVM-VFIO devices, and count.  Bound devices use
+ * vfio.ko, too, as they did at the start.
  */
 static bool no_members(const struct vfio_refs *refs_before)
 {
@@ -1043,7 +1071,7 @@ static bool no_members(const struct vfio_refs *refs_before)
 		for (group = SLOT_GROUP; group < SLOT_CONTAINER; group++)
 			if (!probe(OP_DEL, dev, group))
 				return false;
-	if (!close_slots(ALL_SLOTS & ~kvm))
+	if (!close_slots(ALL_SLOTS & ~kvm) || !host_rebinds())
 		return false;
 	if (!model_idle() || module_refcnt("vfio") == refs_before->count[VFIO_REFS_VFIO])
 		return close_slots(kvm);
@@ -1051,25 +1079,6 @@ static bool no_members(const struct vfio_refs *refs_before)
 		       module_refcnt("vfio"), refs_before->count[VFIO_REFS_VFIO]);
 	report();
 	return false;
-}
-
-static bool probe_host(unsigned int kind, unsigned int n)
-{
-	struct op *op = probe_op(kind, 0, 0);
-
-	op->n = n;
-	return probe_run(op);
-}
-
-/* Nothing is open: both ways of an unbind, then all groups are there again. */
-static bool host_gives_back(void)
-{
-	unsigned int i = random_below(MODEL_GROUPS);
-	bool ok = probe_host(OP_UNBIND, i) && probe_host(OP_UNBIND, i);
-
-	for (i = 0; i < MODEL_GROUPS; i++)
-		ok = ok && probe_host(OP_REBIND, i);
-	return ok;
 }
 
 static bool epoch_end(const struct vfio_refs *refs_before, long locked_before)

@@ -27,6 +27,7 @@
 
 #include "kselftest_harness.h"
 #include "kvm_vfio_lab.h"
+#include "vfio_probe.h"
 #include "vfio_util.h"
 
 #define MANY_USERS	100
@@ -213,8 +214,6 @@ static void find_coherent(void)
 /*
  * Probes: how often KVM was told that DMA may be noncoherent, or not any more
  */
-#define TRACEFS		"/sys/kernel/tracing"
-#define EVENTS		TRACEFS "/events/kvm_vfio_lab"
 
 enum {
 	PROBE_REGISTER,
@@ -222,70 +221,12 @@ enum {
 	PROBE_MAX
 };
 
-static const char * const probes[PROBE_MAX][2] = {
-	{ "register", "kvm_arch_register_noncoherent_dma" },
-	{ "unregister", "kvm_arch_unregister_noncoherent_dma" },
+static struct vfio_probe probes[PROBE_MAX] = {
+	[PROBE_REGISTER] = VFIO_PROBE("register", "kvm_arch_register_noncoherent_dma"),
+	[PROBE_UNREGISTER] = VFIO_PROBE("unregister", "kvm_arch_unregister_noncoherent_dma"),
 };
 
 static bool have_probes;
-
-static int append_line(const char *path, const char *line)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, line, strlen(line)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static void probes_remove(void)
-{
-	__sysfs_write(EVENTS "/enable", "0");
-	append_line(TRACEFS "/kprobe_events", "-:kvm_vfio_lab/\n");
-}
-
-/* No other architecture than x86 has these functions. */
-static void probes_set(void)
-{
-	char line[PATH_SIZE];
-	unsigned int i;
-	int ret;
-
-	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	probes_remove();
-	for (i = 0; i < PROBE_MAX; i++) {
-		snprintf(line, sizeof(line), "p:kvm_vfio_lab/%s %s\n",
-			 probes[i][0], probes[i][1]);
-		ret = append_line(TRACEFS "/kprobe_events", line);
-		if (ret) {
-			ksft_print_msg("no probe %s: %d\n", probes[i][1], ret);
-			return;
-		}
-	}
-	have_probes = !__sysfs_write(EVENTS "/enable", "1");
-}
-
-static unsigned long probe_hits(unsigned int probe)
-{
-	unsigned long hits = 0, missed = 0;
-	char line[PATH_SIZE], name[64];
-	bool found = false;
-	FILE *f;
-
-	f = fopen(TRACEFS "/kprobe_profile", "re");
-	VFIO_ASSERT(f, "open kprobe_profile");
-	while (!found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%63s %lu %lu", name, &hits, &missed) == 3 &&
-			!strcmp(name, probes[probe][0]);
-	fclose(f);
-	VFIO_ASSERT(found, "no probe %s", probes[probe][0]);
-	VFIO_ASSERT(!missed, "%lu hits of probe %s are lost", missed, name);
-	return hits;
-}
 
 /*
  * What every test starts with, and what has to be true after it
@@ -311,7 +252,7 @@ static void start(struct start *start)
 		start->counts[i] = lab_counts(i);
 	}
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
-		start->hits[i] = probe_hits(i);
+		start->hits[i] = vfio_probe_hits(&probes[i]);
 }
 
 /* For helpers, which have no EXPECT_EQ(). */
@@ -378,9 +319,9 @@ static bool is_clean(struct start *start)
 	ok &= vfio_refs_equal(&start->refs, &refs);
 	if (have_probes)
 		ok &= answer("ends of noncoherent DMA",
-			     probe_hits(PROBE_REGISTER) -
+			     vfio_probe_hits(&probes[PROBE_REGISTER]) -
 			     start->hits[PROBE_REGISTER],
-			     probe_hits(PROBE_UNREGISTER) -
+			     vfio_probe_hits(&probes[PROBE_UNREGISTER]) -
 			     start->hits[PROBE_UNREGISTER]);
 	ok &= answer("splats", 0, kmsg_splats(start->log));
 	close(start->log);
@@ -873,9 +814,9 @@ static bool told(const struct start *start, unsigned int begun,
 	if (!have_probes)
 		return true;
 	ok &= answer("begins of noncoherent DMA", begun,
-		     probe_hits(PROBE_REGISTER) - start->hits[PROBE_REGISTER]);
+		     vfio_probe_hits(&probes[PROBE_REGISTER]) - start->hits[PROBE_REGISTER]);
 	ok &= answer("ends of noncoherent DMA", ended,
-		     probe_hits(PROBE_UNREGISTER) -
+		     vfio_probe_hits(&probes[PROBE_UNREGISTER]) -
 		     start->hits[PROBE_UNREGISTER]);
 	return ok;
 }
@@ -1406,8 +1347,9 @@ int main(int argc, char **argv)
 	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
 	debugfs_mount();
 	find_coherent();
-	probes_set();
+	/* No other architecture than x86 has these functions. */
+	have_probes = vfio_probes_set(probes, PROBE_MAX);
 	ret = test_harness_run(argc, argv);
-	probes_remove();
+	vfio_probes_remove();
 	return ret;
 }

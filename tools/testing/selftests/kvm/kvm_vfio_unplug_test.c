@@ -43,6 +43,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_probe.h"
 #include "vfio_util.h"
 
 /* Machines are emulated, several at a time: what takes that long hangs. */
@@ -88,10 +89,6 @@ static bool answer(const char *what, int expected, int got)
 /*
  * Probes
  */
-#define TRACEFS		"/sys/kernel/tracing"
-#define INSTANCE	TRACEFS "/instances/kvm_vfio_unplug"
-#define EVENTS		INSTANCE "/events/kvm_vfio_unplug"
-
 enum {
 	PROBE_CREATE,		/* a KVM-VFIO device, for which VM */
 	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
@@ -102,130 +99,29 @@ enum {
 	PROBE_MAX
 };
 
-static const struct {
-	const char *name;
-	const char *definition;
-} probes[PROBE_MAX] = {
+static struct vfio_probe probes[PROBE_MAX] = {
 	/* The second pointer in struct kvm_device is the VM. */
-	[PROBE_CREATE] = { "create", "kvm_vfio_create kvm=+8($arg1):x64" },
-	[PROBE_OPEN] = { "open", "vfio_device_get_kvm_safe kvm=$arg2:x64" },
+	[PROBE_CREATE] = VFIO_PROBE("create", "kvm_vfio_create kvm=+8($arg1):x64"),
+	[PROBE_OPEN] = VFIO_PROBE("open", "vfio_device_get_kvm_safe kvm=$arg2:x64"),
 #ifdef __x86_64__
-	[PROBE_START] = { "start", "kvm_arch_start_assignment kvm=$arg1:x64" },
-	[PROBE_END] = { "end", "kvm_arch_end_assignment kvm=$arg1:x64" },
-	[PROBE_DEVICE] = { "device", "device_iommu_capable" },
-	[PROBE_CONTAINER] = { "container", "vfio_group_check_extension" },
+	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment kvm=$arg1:x64"),
+	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment kvm=$arg1:x64"),
+	[PROBE_DEVICE] = VFIO_PROBE("device", "device_iommu_capable"),
+	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_ioctl"),
 #endif
 };
 
 static bool have_probes;
-static bool have_container_probe;
 
-static int append_line(const char *path, const char *line)
+/* Calls for any VM since the trace was cleared, and the VM of the last one */
+static unsigned int trace_last(unsigned int probe, uint64_t *kvm)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, line, strlen(line)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
+	return vfio_trace_count(&probes[probe], VFIO_PROBE_ANY, kvm);
 }
 
-static bool probe_define(unsigned int i)
+static unsigned int trace_count(unsigned int probe)
 {
-	char line[PATH_SIZE];
-	int ret;
-
-	if (!probes[i].name)
-		return true;
-	snprintf(line, sizeof(line), "p:kvm_vfio_unplug/%s %s\n", probes[i].name,
-		 probes[i].definition);
-	ret = append_line(TRACEFS "/kprobe_events", line);
-	if (i == PROBE_CONTAINER)
-		have_container_probe = !ret;
-	else if (ret)
-		ksft_print_msg("no probe %s: %d\n", probes[i].definition, ret);
-	return !ret || i == PROBE_CONTAINER;
-}
-
-static void probes_remove(void)
-{
-	__sysfs_write(EVENTS "/enable", "0");
-	rmdir(INSTANCE);
-	append_line(TRACEFS "/kprobe_events", "-:kvm_vfio_unplug/\n");
-}
-
-/* Without them, the tests that need them are skipped. */
-static void probes_set(void)
-{
-	unsigned int i;
-
-	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	probes_remove();
-	if (mkdir(INSTANCE, 0700)) {
-		ksft_print_msg("no trace instance: %s\n", strerror(errno));
-		return;
-	}
-	for (i = 0; i < PROBE_MAX; i++)
-		if (!probe_define(i))
-			return;
-	have_probes = !__sysfs_write(EVENTS "/enable", "1");
-}
-
-static void trace_clear(void)
-{
-	if (have_probes)
-		VFIO_ASSERT(!truncate(INSTANCE "/trace", 0), "clear the trace");
-}
-
-#define ANY_VM	UINT64_MAX
-
-/* How often the probe was hit for a VM since trace_clear(); the last one's VM. */
-static unsigned int trace_count(unsigned int probe, uint64_t kvm, uint64_t *last)
-{
-	char line[512], name[32], *at;
-	unsigned int nr = 0;
-	uint64_t found;
-	FILE *f;
-
-	snprintf(name, sizeof(name), " %s: (", probes[probe].name);
-	f = fopen(INSTANCE "/trace", "re");
-	VFIO_ASSERT(f, "open the trace");
-	while (fgets(line, sizeof(line), f)) {
-		at = *line == '#' ? NULL : strstr(line, name);
-		at = at ? strstr(at, " kvm=0x") : NULL;
-		if (!at)
-			continue;
-		found = strtoull(at + strlen(" kvm=0x"), NULL, 16);
-		if (kvm != ANY_VM && kvm != found)
-			continue;
-		if (last)
-			*last = found;
-		nr++;
-	}
-	fclose(f);
-	return nr;
-}
-
-/* The last two columns of kprobe_profile: hits, and those that got lost. */
-static unsigned long probe_hits(unsigned int probe)
-{
-	unsigned long hits = 0, missed = 0;
-	char line[PATH_SIZE], name[64];
-	bool found = false;
-	FILE *f;
-
-	f = fopen(TRACEFS "/kprobe_profile", "re");
-	VFIO_ASSERT(f, "open kprobe_profile");
-	while (!found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%63s %lu %lu", name, &hits, &missed) == 3 &&
-			!strcmp(name, probes[probe].name);
-	fclose(f);
-	VFIO_ASSERT(found, "no probe %s", probes[probe].name);
-	VFIO_ASSERT(!missed, "%lu hits of probe %s are lost", missed, name);
-	return hits;
+	return trace_last(probe, NULL);
 }
 
 /*
@@ -689,10 +585,10 @@ struct start {
 static bool assignments(const struct start *start, unsigned int probe,
 			unsigned int expected)
 {
-	if (!have_probes || !probes[probe].name)
+	if (!have_probes || !probes[probe].is_set)
 		return true;
 	return answer(probes[probe].name, expected,
-		      probe_hits(probe) - start->hits[probe]);
+		      vfio_probe_hits(&probes[probe]) - start->hits[probe]);
 }
 
 static void start(struct start *start)
@@ -707,9 +603,10 @@ static void start(struct start *start)
 	vfio_refs_read(&start->refs);
 	*nr_adds = 0;
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
-		if (probes[i].name && (i != PROBE_CONTAINER || have_container_probe))
-			start->hits[i] = probe_hits(i);
-	trace_clear();
+		if (probes[i].is_set)
+			start->hits[i] = vfio_probe_hits(&probes[i]);
+	if (have_probes)
+		vfio_trace_clear();
 }
 
 /* All of the test's: the host, and the log that comes after it, are left. */
@@ -1428,7 +1325,7 @@ static int holder_create_device(struct holder *holder)
 {
 	int dev = kvm_vfio_create(holder->vm);
 
-	VFIO_ASSERT(trace_count(PROBE_CREATE, ANY_VM, &holder->kvm),
+	VFIO_ASSERT(trace_last(PROBE_CREATE, &holder->kvm),
 		    "KVM_CREATE_DEVICE is not traced");
 	return dev;
 }
@@ -1442,11 +1339,11 @@ static void holder_open(struct holder *holder)
 /* The VM that a driver sees when the device is opened now; stays open. */
 static int open_device(int group, uint64_t *kvm)
 {
-	unsigned int before = trace_count(PROBE_OPEN, ANY_VM, NULL);
+	unsigned int before = trace_count(PROBE_OPEN);
 	int fd = vfio_group_device(group, devices[0].bdf);
 
-	if (trace_count(PROBE_OPEN, ANY_VM, kvm) == before)
-		*kvm = ANY_VM;	/* not the first open */
+	if (trace_last(PROBE_OPEN, kvm) == before)
+		*kvm = VFIO_PROBE_ANY;	/* not the first open */
 	return fd;
 }
 
@@ -1610,7 +1507,7 @@ TEST_F(two_vms, defect11_open_device_keeps_its_vm)
 	let_go(&old, self->group, LET_GO_DEL);
 	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
 	second = open_device(self->group, &kvm);
-	EXPECT_EQ(ANY_VM, kvm);
+	EXPECT_EQ(VFIO_PROBE_ANY, kvm);
 	close(device);
 	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
 	close(second);
@@ -1668,27 +1565,27 @@ TEST_F(two_vms, assignments_pair_up)
 		hold(holder[i].dev, self->group);
 		EXPECT_EQ(-EEXIST, __hold(holder[i].dev, self->group));
 		EXPECT_EQ(-EINVAL, __hold(holder[i].dev, self->container));
-		EXPECT_EQ(1U, trace_count(PROBE_START, holder[i].kvm, NULL));
-		EXPECT_EQ(0U, trace_count(PROBE_END, holder[i].kvm, NULL));
+		EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+		EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
 		hold(holder[i].dev, other);
-		EXPECT_EQ(2U, trace_count(PROBE_START, holder[i].kvm, NULL));
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
 	}
 	kvm_vfio_del(holder[0].dev, self->group);
-	EXPECT_EQ(1U, trace_count(PROBE_END, holder[0].kvm, NULL));
-	EXPECT_EQ(0U, trace_count(PROBE_END, holder[1].kvm, NULL));
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
+	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[1].kvm, NULL));
 	EXPECT_EQ(-ENOENT, __kvm_vfio_del(holder[0].dev, self->group));
-	EXPECT_EQ(1U, trace_count(PROBE_END, holder[0].kvm, NULL));
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
 	for (i = 0; i < 2; i++) {
 		close(holder[i].dev);
-		EXPECT_EQ(2U, trace_count(PROBE_START, holder[i].kvm, NULL));
-		EXPECT_EQ(2U, trace_count(PROBE_END, holder[i].kvm, NULL));
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
 	}
 }
 
 static unsigned long coherency_questions(void)
 {
-	return probe_hits(PROBE_DEVICE) +
-	       (have_container_probe ? probe_hits(PROBE_CONTAINER) : 0);
+	return vfio_probe_hits(&probes[PROBE_DEVICE]) +
+	       (probes[PROBE_CONTAINER].is_set ? vfio_probe_hits(&probes[PROBE_CONTAINER]) : 0);
 }
 
 /*
@@ -2049,8 +1946,9 @@ int main(int argc, char **argv)
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
 	debugfs_mount();
-	probes_set();
+	/* Without them, the tests that need them are skipped. */
+	have_probes = vfio_probes_set(probes, PROBE_MAX);
 	ret = test_harness_run(argc, argv);
-	probes_remove();
+	vfio_probes_remove();
 	return ret;
 }

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Kprobe events for the tests of the KVM-VFIO device: what the kernel did that user
+ * space cannot see.
+ */
+#ifndef SELFTEST_KVM_VFIO_PROBE_H
+#define SELFTEST_KVM_VFIO_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * struct vfio_probe - a function of the kernel, each call of which counts
+ * @name: short, unique within the program; NULL: this architecture has none
+ * @definition: the function, and kvm=FETCHARG:x64 if that is to be read back
+ * @optional: the kernel may not have the function
+ * @is_set: it has, and calls count
+ */
+struct vfio_probe {
+	const char *name;
+	const char *definition;
+	bool optional;
+	bool is_set;
+};
+
+#define VFIO_PROBE(_name, _definition) \
+	{ .name = _name, .definition = _definition }
+#define VFIO_PROBE_OPTIONAL(_name, _definition) \
+	{ .name = _name, .definition = _definition, .optional = true }
+
+#define VFIO_PROBE_ANY	UINT64_MAX
+
+/* Says why and returns false if one that is not optional cannot be set. */
+bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr);
+void vfio_probes_remove(void);
+
+/* All calls since the probes were set */
+unsigned long vfio_probe_hits(const struct vfio_probe *probe);
+
+/* Calls with this kvm since the trace was cleared; the last one's kvm */
+void vfio_trace_clear(void);
+unsigned int vfio_trace_count(const struct vfio_probe *probe, uint64_t kvm,
+			      uint64_t *last);
+
+#endif /* SELFTEST_KVM_VFIO_PROBE_H */

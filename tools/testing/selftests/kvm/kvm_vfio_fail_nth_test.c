@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contract 1, "no memory: ENOMEM, and nothing changed", and contract 2, "release
+ * cannot fail, and our part of it allocates nothing".
+ *
+ * Each operation of KVM-VFIO in each chain of ioctls is repeated with its first
+ * allocation failing, then its second, and so on, until it succeeds without a
+ * failure having happened (FAILSLAB, /proc/self/task/TID/fail-nth).  After each
+ * failure the state is what it was, and the same operation works.  Some failures
+ * are made good by the kernel itself: then the operation has succeeded, too.
+ *
+ * What the kernel allocates in the system call but outside of KVM-VFIO fails here as
+ * well (the fd and the file of KVM_CREATE_DEVICE, what kmemleak keeps for each
+ * object), and must be undone as well.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+
+#include "kselftest_harness.h"
+#include "vfio_util.h"
+
+#define FAILSLAB	"/sys/kernel/debug/failslab"
+#define MAX_NTH		200	/* far more than any operation allocates */
+#define TEST_SECONDS	120
+#define PATH_SIZE	256
+
+static struct vfio_test_device devices[2];
+static bool have_cdev;
+
+/*
+ * Faults: the file is open beforehand, as opening it allocates.
+ */
+static int fail_nth_fd;
+
+static void fault_arm(unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	VFIO_ASSERT(write(fail_nth_fd, text, len) == len, "write fail-nth");
+}
+
+/* How many allocations are left before the one that fails; 0 if it did. */
+static unsigned int fault_disarm(void)
+{
+	char text[16] = "";
+
+	VFIO_ASSERT(pread(fail_nth_fd, text, sizeof(text) - 1, 0) > 0,
+		    "read fail-nth");
+	fault_arm(0);
+	return strtoul(text, NULL, 10);
+}
+
+static void fault_open(void)
+{
+	char path[PATH_SIZE];
+
+	debugfs_mount();
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth",
+		 syscall(SYS_gettid));
+	fail_nth_fd = open(path, O_RDWR | O_CLOEXEC);
+	VFIO_ASSERT(fail_nth_fd >= 0, "open %s", path);
+	/* Else only atomic allocations fail; and the log is for others. */
+	VFIO_ASSERT(!__sysfs_write(FAILSLAB "/ignore-gfp-wait", "N") &&
+		    !__sysfs_write(FAILSLAB "/verbose", "0"), "set failslab");
+}
+
+/*
+ * The chains: what is open when a file is added, and how
+ */
+enum {
+	ADD_GROUP,		/* in a container */
+	ADD_SECOND_GROUP,	/* KVM holds another one already */
+	ADD_COMPAT_GROUP,	/* on an iommufd */
+	ADD_CDEV,		/* not bound yet */
+	ADD_BOUND_CDEV,
+	ADD_SECOND_VM,		/* another VM holds the group already */
+	ADD_KINDS
+};
+
+static bool is_group(unsigned int kind)
+{
+	return kind != ADD_CDEV && kind != ADD_BOUND_CDEV;
+}
+
+/* KVM has a debugfs folder for each VM while it is there. */
+static bool vm_is_there(int vm)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(), vm);
+	return !access(path, F_OK);
+}
+
+static int iommufd_open(void)
+{
+	int fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/iommu");
+	return fd;
+}
+
+static int cdev_open(const struct vfio_test_device *device, bool bind)
+{
+	struct vfio_device_bind_iommufd arg = { .argsz = sizeof(arg) };
+	char path[PATH_SIZE + 32] = "";
+	struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
+		 device->bdf);
+	dir = opendir(path);
+	VFIO_ASSERT(dir, "opendir %s", path);
+	while ((entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "vfio", 4))
+			snprintf(path, sizeof(path), "/dev/vfio/devices/%.32s",
+				 entry->d_name);
+	closedir(dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	VFIO_ASSERT(fd >= 0, "open %s", path);
+	if (!bind)
+		return fd;
+	arg.iommufd = iommufd_open();
+	VFIO_ASSERT(!ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &arg), "bind");
+	close(arg.iommufd);
+	return fd;
+}
+
+static int group_open(const struct vfio_test_device *device, int container)
+{
+	int group = vfio_group_open(device->group);
+
+	vfio_group_set_container(group, container);
+	return group;
+}
+
+static int file_open(unsigned int kind, int dev, int *container)
+{
+	int other, group;
+
+	if (!is_group(kind))
+		return cdev_open(&devices[0], kind == ADD_BOUND_CDEV);
+	if (kind == ADD_COMPAT_GROUP)
+		return group_open(&devices[0], *container = iommufd_open());
+
+	*container = vfio_container_open();
+	group = group_open(&devices[0], *container);
+	vfio_container_set_iommu(*container);
+	if (kind == ADD_SECOND_GROUP) {
+		other = group_open(&devices[1], *container);
+		kvm_vfio_add(dev, other);
+	}
+	if (kind == ADD_SECOND_VM)
+		kvm_vfio_add(kvm_vfio_create(kvm_vm_open()), group);
+	return group;
+}
+
+FIXTURE(fail_nth)
+{
+	struct vfio_refs refs;
+	int log;
+	int vm;
+	int dev;
+	int file;
+	int container;	/* or the iommufd of the group */
+};
+
+FIXTURE_VARIANT(fail_nth)
+{
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, group)
+{
+	.kind = ADD_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, second_group)
+{
+	.kind = ADD_SECOND_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, group_on_iommufd)
+{
+	.kind = ADD_COMPAT_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, cdev)
+{
+	.kind = ADD_CDEV,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, bound_cdev)
+{
+	.kind = ADD_BOUND_CDEV,
+};
+
+FIXTURE_VARIANT_ADD(fail_nth, second_vm)
+{
+	.kind = ADD_SECOND_VM,
+};
+
+FIXTURE_SETUP(fail_nth)
+{
+	if (!have_cdev && (variant->kind == ADD_COMPAT_GROUP ||
+			   variant->kind == ADD_CDEV ||
+			   variant->kind == ADD_BOUND_CDEV))
+		SKIP(return, "no iommufd, or no cdevs");
+	warn_once_rearm();
+	self->log = kmsg_open();
+	vfio_refs_read(&self->refs);
+	self->vm = kvm_vm_open();
+	self->dev = kvm_vfio_create(self->vm);
+	self->container = -1;
+	self->file = file_open(variant->kind, self->dev, &self->container);
+	/* The harness forks for each test. */
+	close(fail_nth_fd);
+	fault_open();
+}
+
+FIXTURE_TEARDOWN(fail_nth)
+{
+	struct vfio_refs refs;
+	unsigned int i;
+
+	if (self->log > 3)
+		close_range(3, self->log - 1, 0);
+	close_range(self->log + 1, ~0U, 0);
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		EXPECT_LE(0, __vfio_group_open(devices[i].group));
+	close_range(self->log + 1, ~0U, 0);
+	/* A cdev that is still held would make this hang. */
+	if (!is_group(variant->kind)) {
+		EXPECT_EQ(0, __sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
+					   devices[0].bdf));
+		vfio_bind(devices[0].bdf);
+	}
+	vfio_refs_read(&refs);
+	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
+	EXPECT_EQ(0U, kmsg_splats(self->log));
+}
+
+static bool can_leave(unsigned int kind)
+{
+	return kind == ADD_GROUP || kind == ADD_SECOND_GROUP ||
+	       kind == ADD_COMPAT_GROUP;
+}
+
+/* What is not held can leave its container, and then comes back. */
+static bool leaves_and_joins(unsigned int kind, int group, int container)
+{
+	int ret = __vfio_group_unset_container(group);
+
+	if (ret) {
+		ksft_print_msg("UNSET_CONTAINER: %d\n", ret);
+		return false;
+	}
+	vfio_group_set_container(group, container);
+	if (kind == ADD_GROUP)
+		vfio_container_set_iommu(container);
+	return true;
+}
+
+static bool is_not_held(int dev, int file)
+{
+	return __kvm_vfio_del(dev, file) == -ENOENT;
+}
+
+struct sweep {
+	unsigned int failed;	/* with ENOMEM */
+	unsigned int made_good;
+};
+
+static void print_sweep(const char *what, const struct sweep *sweep)
+{
+	ksft_print_msg("%s: %u allocations; %u failures refuse it, %u are made good\n",
+		       what, sweep->failed + sweep->made_good, sweep->failed,
+		       sweep->made_good);
+}
+
+/* One ADD with its nth allocation failing; false once none is left to fail. */
+static bool add_fails(int dev, int file, unsigned int nth, struct sweep *sweep)
+{
+	struct vfio_refs before, after;
+	unsigned int left;
+	int ret;
+
+	vfio_refs_read(&before);
+	fault_arm(nth);
+	ret = __kvm_vfio_add(dev, file);
+	left = fault_disarm();
+	if (!ret) {
+		VFIO_ASSERT(__kvm_vfio_add(dev, file) == -EEXIST, "not added");
+		kvm_vfio_del(dev, file);
+		sweep->made_good += !left;
+		return !left;
+	}
+	VFIO_ASSERT(ret == -ENOMEM && !left, "ADD: %d, allocation %u of %u", ret,
+		    nth - left, nth);
+	VFIO_ASSERT(is_not_held(dev, file), "held after ENOMEM");
+	vfio_refs_read(&after);
+	VFIO_ASSERT(vfio_refs_equal(&before, &after), "use counts after ENOMEM");
+	sweep->failed++;
+	return true;
+}
+
+/* Contract 1: each allocation of ADD fails once; then the same ADD works. */
+TEST_F_TIMEOUT(fail_nth, add, TEST_SECONDS)
+{
+	struct sweep sweep = { 0 };
+	unsigned int nth = 1;
+
+	while (add_fails(self->dev, self->file, nth, &sweep)) {
+		if (can_leave(variant->kind))
+			ASSERT_TRUE(leaves_and_joins(variant->kind, self->file,
+						     self->container));
+		ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->file));
+		ASSERT_EQ(0, __kvm_vfio_del(self->dev, self->file));
+		ASSERT_GT(MAX_NTH, ++nth);
+	}
+	print_sweep("ADD", &sweep);
+	/* The member and the external user: else nothing was tried. */
+	EXPECT_LE(2U, sweep.failed);
+}
+
+/* Contract 2: DEL allocates nothing, so there is nothing that could fail. */
+TEST_F(fail_nth, del)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		kvm_vfio_add(self->dev, self->file);
+		fault_arm(MAX_NTH);
+		EXPECT_EQ(0, __kvm_vfio_del(self->dev, self->file));
+		EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+		EXPECT_TRUE(is_not_held(self->dev, self->file));
+	}
+}
+
+/* Contract 2: nor does the last close of the device, with one file or two. */
+TEST_F(fail_nth, close)
+{
+	kvm_vfio_add(self->dev, self->file);
+	fault_arm(MAX_NTH);
+	close(self->dev);
+	EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+	self->dev = kvm_vfio_create(self->vm);
+	EXPECT_TRUE(is_not_held(self->dev, self->file));
+	if (can_leave(variant->kind))
+		EXPECT_EQ(0, __vfio_group_unset_container(self->file));
+}
+
+/*
+ * The way of a VMM to a held group, most of which is not KVM-VFIO: with whatever
+ * failed before or in ADD, nothing stays held and the VM goes, and what worked works.
+ * Not the opening of a device: there ACPI and vfio-pci of 6.12 use freed memory when
+ * an allocation fails, which is not ours to mend.
+ */
+#define MAX_CHAIN_NTH	2000
+
+struct chain {
+	int vm;
+	int dev;
+	int container;
+	int file;
+	int device;
+};
+
+/* True if it, or what comes before it, is refused. */
+static bool __chain_run(struct chain *chain, unsigned int kind)
+{
+	int ret;
+
+	if (__vfio_group_set_container(chain->file, chain->container))
+		return true;
+	if (kind == ADD_GROUP && __vfio_container_set_iommu(chain->container)) {
+		ret = __kvm_vfio_add(chain->dev, chain->file);
+		VFIO_ASSERT(ret == -EINVAL, "ADD without an IOMMU: %d", ret);
+		return true;
+	}
+	ret = __kvm_vfio_add(chain->dev, chain->file);
+	VFIO_ASSERT(!ret || ret == -ENOMEM, "ADD: %d", ret);
+	return ret;
+}
+
+static void chain_open(struct chain *chain, unsigned int kind)
+{
+	chain->vm = kvm_vm_open();
+	chain->dev = kvm_vfio_create(chain->vm);
+	chain->container = kind == ADD_GROUP ? vfio_container_open() :
+					       iommufd_open();
+	chain->file = vfio_group_open(devices[0].group);
+	chain->device = -1;
+}
+
+/* The device keeps its VM, so all has to go before it is looked for. */
+static bool chain_close(struct chain *chain)
+{
+	bool gone;
+	int group;
+
+	close(chain->device);
+	close(chain->file);
+	close(chain->dev);
+	close(chain->container);
+	close(chain->vm);
+	gone = !vm_is_there(chain->vm);
+	group = __vfio_group_open(devices[0].group);
+	close(group);
+	return gone && group >= 0;
+}
+
+FIXTURE(chain)
+{
+	int log;
+};
+
+FIXTURE_VARIANT(chain)
+{
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(chain, group)
+{
+	.kind = ADD_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(chain, group_on_iommufd)
+{
+	.kind = ADD_COMPAT_GROUP,
+};
+
+FIXTURE_SETUP(chain)
+{
+	if (!have_cdev && variant->kind != ADD_GROUP)
+		SKIP(return, "no iommufd, or no cdevs");
+	warn_once_rearm();
+	self->log = kmsg_open();
+	close(fail_nth_fd);
+	fault_open();
+}
+
+FIXTURE_TEARDOWN(chain)
+{
+	EXPECT_EQ(0U, kmsg_splats(self->log));
+}
+
+TEST_F_TIMEOUT(chain, each_allocation_fails, TEST_SECONDS)
+{
+	struct sweep sweep = { 0 };
+	unsigned int nth, left = 0;
+	struct chain chain;
+	bool failed;
+
+	for (nth = 1; !left; nth++) {
+		ASSERT_GT(MAX_CHAIN_NTH, nth);
+		chain_open(&chain, variant->kind);
+		fault_arm(nth);
+		failed = __chain_run(&chain, variant->kind);
+		left = fault_disarm();
+		ASSERT_FALSE(failed && left);
+		if (!failed)
+			chain.device = vfio_group_device(chain.file,
+							 devices[0].bdf);
+		if (failed)
+			sweep.failed++;
+		else if (!left)
+			sweep.made_good++;
+		ASSERT_TRUE(chain_close(&chain));
+	}
+	print_sweep("the chain", &sweep);
+	EXPECT_LE(2U, sweep.failed);
+}
+
+/*
+ * KVM_CREATE_DEVICE
+ */
+FIXTURE(create)
+{
+	int log;
+	int vm;
+};
+
+FIXTURE_SETUP(create)
+{
+	warn_once_rearm();
+	self->log = kmsg_open();
+	self->vm = kvm_vm_open();
+	close(fail_nth_fd);
+	fault_open();
+}
+
+FIXTURE_TEARDOWN(create)
+{
+	EXPECT_TRUE(vm_is_there(self->vm));
+	close(self->vm);
+	EXPECT_FALSE(vm_is_there(self->vm));
+	EXPECT_EQ(0U, kmsg_splats(self->log));
+}
+
+/* Contract 1, 2: a device that could not be made is not in the way of the next. */
+TEST_F_TIMEOUT(create, create, TEST_SECONDS)
+{
+	struct sweep sweep = { 0 };
+	unsigned int nth, left = 0;
+	int dev, next;
+
+	for (nth = 1; !left; nth++) {
+		ASSERT_GT(MAX_NTH, nth);
+		fault_arm(nth);
+		dev = __kvm_vfio_create(self->vm, 0);
+		left = fault_disarm();
+		if (dev < 0) {
+			ASSERT_EQ(-ENOMEM, dev);
+			ASSERT_EQ(0U, left);
+			sweep.failed++;
+			dev = __kvm_vfio_create(self->vm, 0);
+			ASSERT_LE(0, dev);
+		} else if (!left) {
+			sweep.made_good++;
+		}
+		next = __kvm_vfio_create(self->vm, 0);
+		ASSERT_EQ(-EBUSY, next);
+		close(dev);
+	}
+	print_sweep("KVM_CREATE_DEVICE", &sweep);
+	/* The device, ours, and its file. */
+	EXPECT_LE(3U, sweep.failed);
+}
+
+/* Contract 2: the close of a device without files. */
+TEST_F(create, close_empty)
+{
+	int dev = kvm_vfio_create(self->vm);
+
+	fault_arm(MAX_NTH);
+	close(dev);
+	EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+}
+
+/*
+ * Is a failure noticed, and is an operation that allocates told from one that does
+ * not?  With something that is known to allocate: opening a file.
+ */
+TEST(faults_are_injected)
+{
+	unsigned int left;
+	int fd;
+
+	close(fail_nth_fd);
+	fault_open();
+	fault_arm(1);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	EXPECT_EQ(-1, fd);
+	EXPECT_EQ(ENOMEM, errno);
+	EXPECT_EQ(0U, fault_disarm());
+	fault_arm(MAX_NTH);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	left = fault_disarm();
+	EXPECT_LE(0, fd);
+	EXPECT_GT((unsigned int)MAX_NTH, left);
+}
+
+int main(int argc, char **argv)
+{
+	vfio_test_init(devices, ARRAY_SIZE(devices), 2);
+	debugfs_mount();
+	if (access("/proc/self/fail-nth", W_OK) || access(FAILSLAB, F_OK))
+		ksft_exit_skip("no fault injection in this kernel\n");
+	have_cdev = !access("/dev/iommu", R_OK | W_OK) &&
+		    !access("/dev/vfio/devices", F_OK);
+	fault_open();
+	return test_harness_run(argc, argv);
+}

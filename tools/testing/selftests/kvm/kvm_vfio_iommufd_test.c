@@ -1,0 +1,1128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contract 5: what the KVM-VFIO device promises for the files of iommufd: device
+ * cdevs (/dev/vfio/devices/vfioN), and groups that an iommufd serves instead of a
+ * container.
+ *
+ * Which VM a VFIO driver gets is what VFIO looks up when a cdev is bound, or a
+ * device of a group is opened for the first time.  That, and what KVM is told about
+ * its assigned devices, is counted with kprobe events.  Every successful ADD counts
+ * as one held file; after every test, kvm_arch_start_assignment() and
+ * kvm_arch_end_assignment() have been called once for each.
+ *
+ * A bound cdev keeps its group from being opened: this is how the tests see from
+ * outside whether KVM still holds the file of one.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+
+#include "kselftest_harness.h"
+#include "vfio_probe.h"
+#include "vfio_util.h"
+
+#define BUFFER_SIZE	(1024 * 1024UL)
+#define HOST_SECONDS	60	/* the host's part takes far less, or hangs */
+#define TEST_SECONDS	180
+#define PATH_SIZE	512
+
+static struct vfio_test_device devices[8];
+static unsigned int nr_devices;
+
+/* Successful ADDs of a test, in all its processes. */
+static unsigned int *nr_adds;
+
+static int __hold(int dev, int file)
+{
+	int ret = __kvm_vfio_add(dev, file);
+
+	if (!ret)
+		__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
+	return ret;
+}
+
+static void hold(int dev, int file)
+{
+	int ret = __hold(dev, file);
+
+	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_FILE_ADD: %d", ret);
+}
+
+/* For helpers, which have no EXPECT_EQ(). */
+static bool answer(const char *what, int expected, int got)
+{
+	if (expected != got)
+		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
+	return expected == got;
+}
+
+/*
+ * Probes
+ */
+
+enum {
+	PROBE_CREATE,		/* a KVM-VFIO device, for which VM */
+	PROBE_GET_KVM,		/* what VFIO looks up for a driver */
+	PROBE_START,
+	PROBE_END,
+	PROBE_REGISTER,		/* first noncoherent file of a VM */
+	PROBE_UNREGISTER,	/* last one */
+	PROBE_MAX
+};
+
+static struct vfio_probe probes[PROBE_MAX] = {
+	/* The second pointer in struct kvm_device is the VM. */
+	[PROBE_CREATE] = VFIO_PROBE("create", "kvm_vfio_create kvm=+8($arg1):x64"),
+	[PROBE_GET_KVM] = VFIO_PROBE("get_kvm", "vfio_device_get_kvm_safe kvm=$arg2:x64"),
+	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment kvm=$arg1:x64"),
+	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment kvm=$arg1:x64"),
+	[PROBE_REGISTER] = VFIO_PROBE("reg",
+				      "kvm_arch_register_noncoherent_dma kvm=$arg1:x64"),
+	[PROBE_UNREGISTER] = VFIO_PROBE("unreg",
+					"kvm_arch_unregister_noncoherent_dma kvm=$arg1:x64"),
+};
+
+/* Calls for any VM since the trace was cleared, and the VM of the last one */
+static unsigned int trace_last(unsigned int probe, uint64_t *kvm)
+{
+	return vfio_trace_count(&probes[probe], VFIO_PROBE_ANY, kvm);
+}
+
+static unsigned int trace_count(unsigned int probe)
+{
+	return trace_last(probe, NULL);
+}
+
+/*
+ * A VM that may hold files
+ */
+struct holder {
+	int vm;
+	int dev;
+	uint64_t kvm;	/* as the kernel names it */
+};
+
+static void holder_open(struct holder *holder)
+{
+	unsigned int before = trace_count(PROBE_CREATE);
+
+	holder->vm = kvm_vm_open();
+	holder->dev = kvm_vfio_create(holder->vm);
+	VFIO_ASSERT(trace_last(PROBE_CREATE, &holder->kvm) == before + 1,
+		    "the creation was not traced");
+}
+
+static void holder_close(struct holder *holder)
+{
+	close(holder->dev);
+	close(holder->vm);
+}
+
+/* KVM has a debugfs folder for each VM while it is there. */
+static bool vm_is_there(int vm)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(), vm);
+	return !access(path, F_OK);
+}
+
+/*
+ * iommufd
+ */
+static int iommufd_open(void)
+{
+	int fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "open /dev/iommu");
+	return fd;
+}
+
+static uint32_t ioas_alloc(int iommufd)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	VFIO_ASSERT(!ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc), "IOMMU_IOAS_ALLOC");
+	return alloc.out_ioas_id;
+}
+
+/* The N of /dev/vfio/devices/vfioN, or -1 if the device has no cdev. */
+static int cdev_number(const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE];
+	struct dirent *entry;
+	int number = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
+		 device->bdf);
+	dir = opendir(path);
+	while (dir && number < 0 && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "vfio%d", &number) != 1)
+			number = -1;
+	if (dir)
+		closedir(dir);
+	return number;
+}
+
+static int __cdev_open(const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d",
+		 cdev_number(device));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int cdev_open(const struct vfio_test_device *device)
+{
+	int fd = __cdev_open(device);
+
+	VFIO_ASSERT(fd >= 0, "open of the cdev of %s: %d", device->bdf, fd);
+	return fd;
+}
+
+static int __cdev_bind(int cdev, int iommufd)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommufd,
+	};
+
+	return ioctl(cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
+}
+
+/* Binds, and returns the VM that the driver gets. */
+static uint64_t cdev_bind(int cdev, int iommufd)
+{
+	unsigned int before = trace_count(PROBE_GET_KVM);
+	uint64_t kvm = VFIO_PROBE_ANY;
+	int ret = __cdev_bind(cdev, iommufd);
+
+	VFIO_ASSERT(!ret, "VFIO_DEVICE_BIND_IOMMUFD: %d", ret);
+	VFIO_ASSERT(trace_last(PROBE_GET_KVM, &kvm) == before + 1,
+		    "the look-up of the VM was not traced");
+	return kvm;
+}
+
+static int __cdev_attach(int cdev, uint32_t ioas)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = ioas,
+	};
+
+	return ioctl(cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ? -errno : 0;
+}
+
+/* Opens a device of the group, and returns the VM that the driver gets. */
+static int open_device(int group, const struct vfio_test_device *device,
+		       uint64_t *kvm)
+{
+	unsigned int before = trace_count(PROBE_GET_KVM);
+	int fd = vfio_group_device(group, device->bdf);
+
+	*kvm = VFIO_PROBE_ANY;
+	VFIO_ASSERT(trace_last(PROBE_GET_KVM, kvm) == before + 1,
+		    "the look-up of the VM was not traced");
+	return fd;
+}
+
+/*
+ * The host takes a device back, in a process that keeps no file of the test.
+ */
+struct host {
+	pid_t pid;
+};
+
+static void host_unbind(struct host *host, const struct vfio_test_device *device)
+{
+	host->pid = fork();
+	VFIO_ASSERT(host->pid >= 0, "fork");
+	if (host->pid)
+		return;
+	close_range(3, ~0U, 0);
+	_exit(-__sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind", device->bdf));
+}
+
+static bool host_waits_for_files(struct host *host)
+{
+	char path[64], line[PATH_SIZE];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", host->pid);
+	f = fopen(path, "re");
+	VFIO_ASSERT(f, "open %s", path);
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, "vfio_unregister_group_dev");
+	fclose(f);
+	return found;
+}
+
+/* Ended, with this exit code, or -ECHILD while it has not. */
+static int host_result(struct host *host)
+{
+	int status;
+	pid_t pid = waitpid(host->pid, &status, WNOHANG);
+
+	VFIO_ASSERT(pid >= 0, "waitpid");
+	if (!pid)
+		return -ECHILD;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
+/* Until the host waits for the files of the device; false if it does not. */
+static bool host_is_stopped(struct host *host)
+{
+	time_t deadline = time(NULL) + HOST_SECONDS;
+
+	while (!host_waits_for_files(host)) {
+		if (host_result(host) != -ECHILD || time(NULL) > deadline)
+			return false;
+		sched_yield();
+	}
+	return host_result(host) == -ECHILD;
+}
+
+static int host_wait(struct host *host)
+{
+	time_t deadline = time(NULL) + HOST_SECONDS;
+	int ret;
+
+	while ((ret = host_result(host)) == -ECHILD && time(NULL) <= deadline)
+		sched_yield();
+	return ret;
+}
+
+/*
+ * What every test starts with, and what has to be true after it
+ */
+static int log_fd;
+
+static unsigned int count_vms(void)
+{
+	unsigned int nr = 0;
+	struct dirent *entry;
+	DIR *dir = opendir("/sys/kernel/debug/kvm");
+
+	VFIO_ASSERT(dir, "opendir /sys/kernel/debug/kvm");
+	/* A folder PID-FD for each VM, next to files that begin with letters. */
+	while ((entry = readdir(dir)))
+		nr += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+	closedir(dir);
+	return nr;
+}
+
+static unsigned int start(void)
+{
+	unsigned int i;
+
+	/* A test that failed may have left a device with the host. */
+	for (i = 0; i < nr_devices; i++)
+		vfio_bind(devices[i].bdf);
+	warn_once_rearm();
+	log_fd = kmsg_open();
+	*nr_adds = 0;
+	vfio_trace_clear();
+	return count_vms();
+}
+
+static bool group_is_free(const struct vfio_test_device *device)
+{
+	int group = __vfio_group_open(device->group);
+
+	if (group >= 0)
+		close(group);
+	return answer("open of the group", 0, group < 0 ? group : 0);
+}
+
+static bool is_clean(unsigned int vms)
+{
+	bool ok = true;
+	unsigned int i;
+
+	if (log_fd > 3)
+		close_range(3, log_fd - 1, 0);
+	close_range(log_fd + 1, ~0U, 0);
+	for (i = 0; i < nr_devices; i++) {
+		vfio_bind(devices[i].bdf);
+		ok &= group_is_free(&devices[i]);
+	}
+	ok &= answer("VMs", vms, count_vms());
+	ok &= answer("starts", *nr_adds, trace_count(PROBE_START));
+	ok &= answer("ends", *nr_adds, trace_count(PROBE_END));
+	ok &= answer("noncoherent VMs", trace_count(PROBE_REGISTER),
+		     trace_count(PROBE_UNREGISTER));
+	ok &= answer("splats", 0, kmsg_splats(log_fd));
+	close(log_fd);
+	return ok;
+}
+
+/* The nth order of the numbers below nr. */
+static void nth_order(unsigned int n, unsigned int *order, unsigned int nr)
+{
+	unsigned int i, j, pick, t;
+
+	for (i = 0; i < nr; i++)
+		order[i] = i;
+	for (i = 0; i < nr; i++) {
+		pick = i + n % (nr - i);
+		n /= nr - i;
+		t = order[pick];
+		for (j = pick; j > i; j--)
+			order[j] = order[j - 1];
+		order[i] = t;
+	}
+}
+
+#define ORDERS_OF_4	24
+
+/*
+ * Device cdevs
+ */
+FIXTURE(cdev)
+{
+	unsigned int vms;
+	struct holder holder;
+	int iommufd;
+	int cdev;
+};
+
+FIXTURE_SETUP(cdev)
+{
+	self->vms = start();
+	holder_open(&self->holder);
+	self->iommufd = iommufd_open();
+	self->cdev = cdev_open(&devices[0]);
+}
+
+FIXTURE_TEARDOWN(cdev)
+{
+	EXPECT_TRUE(is_clean(self->vms));
+}
+
+/* Contract 5: before BIND: the driver gets the VM. */
+TEST_F(cdev, add_before_bind)
+{
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+	EXPECT_EQ(self->holder.kvm, cdev_bind(self->cdev, self->iommufd));
+	EXPECT_EQ(0, __cdev_attach(self->cdev, ioas_alloc(self->iommufd)));
+	EXPECT_EQ(-EEXIST, __hold(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+}
+
+/* Contract 5: after BIND: accepted, but too late for the driver. */
+TEST_F(cdev, add_after_bind)
+{
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __cdev_attach(self->cdev, ioas_alloc(self->iommufd)));
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+}
+
+TEST_F(cdev, add_after_attach)
+{
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+	EXPECT_EQ(0, __cdev_attach(self->cdev, ioas_alloc(self->iommufd)));
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
+}
+
+/* Contract 2, 3: what was deleted before BIND is not seen. */
+TEST_F(cdev, del_before_bind)
+{
+	hold(self->holder.dev, self->cdev);
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+}
+
+/* Contract 1, 2: a file counts, whatever its fd number; other files do not. */
+TEST_F(cdev, refusals)
+{
+	char path[64];
+	int copy, group, opath;
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d",
+		 cdev_number(&devices[0]));
+	opath = open(path, O_PATH | O_CLOEXEC);
+	ASSERT_LE(0, opath);
+	EXPECT_EQ(-EBADF, __hold(self->holder.dev, opath));
+	EXPECT_EQ(-EINVAL, __hold(self->holder.dev, self->iommufd));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(self->holder.dev, self->cdev));
+
+	copy = dup(self->cdev);
+	hold(self->holder.dev, self->cdev);
+	EXPECT_EQ(-EEXIST, __hold(self->holder.dev, copy));
+	close(self->cdev);
+	EXPECT_EQ(-EBADF, __kvm_vfio_del(self->holder.dev, self->cdev));
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, copy));
+
+	/* The file of a device that a group gave is no cdev. */
+	group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(group, self->iommufd);
+	EXPECT_EQ(-EINVAL, __hold(self->holder.dev,
+				  vfio_group_device(group, devices[0].bdf)));
+}
+
+/* An open group keeps its cdevs from being bound, not from being added. */
+TEST_F(cdev, group_is_open)
+{
+	int group = vfio_group_open(devices[0].group);
+
+	vfio_group_set_container(group, self->iommufd);
+	hold(self->holder.dev, group);
+	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+	EXPECT_EQ(-EBUSY, __cdev_bind(self->cdev, self->iommufd));
+	close(group);
+	EXPECT_EQ(-EBUSY, __cdev_bind(self->cdev, self->iommufd));
+	close(self->holder.dev);
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+}
+
+/* Contract 3: a bound device keeps the VM that it was bound with, and pins it. */
+TEST_F(cdev, bound_device_keeps_its_vm)
+{
+	hold(self->holder.dev, self->cdev);
+	EXPECT_EQ(self->holder.kvm, cdev_bind(self->cdev, self->iommufd));
+	kvm_vfio_del(self->holder.dev, self->cdev);
+	holder_close(&self->holder);
+	EXPECT_TRUE(vm_is_there(self->holder.vm));
+	close(self->cdev);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+}
+
+/* A file that was added too late, or was not bound, pins no VM. */
+TEST_F(cdev, others_pin_no_vm)
+{
+	hold(self->holder.dev, self->cdev);
+	holder_close(&self->holder);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+
+	holder_open(&self->holder);
+	hold(self->holder.dev, self->cdev);
+	holder_close(&self->holder);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+}
+
+enum {
+	FD_VM,
+	FD_KVM_VFIO,
+	FD_IOMMUFD,
+	FD_CDEV,
+	FD_MAX
+};
+
+struct open_cdev {
+	int fd[FD_MAX];
+	bool added_first;
+};
+
+static void open_and_add(struct open_cdev *open, const struct vfio_test_device *device)
+{
+	struct holder holder;
+
+	holder_open(&holder);
+	open->fd[FD_VM] = holder.vm;
+	open->fd[FD_KVM_VFIO] = holder.dev;
+	open->fd[FD_IOMMUFD] = iommufd_open();
+	open->fd[FD_CDEV] = cdev_open(device);
+	if (open->added_first)
+		hold(holder.dev, open->fd[FD_CDEV]);
+	VFIO_ASSERT(cdev_bind(open->fd[FD_CDEV], open->fd[FD_IOMMUFD]) ==
+		    (open->added_first ? holder.kvm : 0), "not the VM");
+	if (!open->added_first)
+		hold(holder.dev, open->fd[FD_CDEV]);
+	VFIO_ASSERT(!__cdev_attach(open->fd[FD_CDEV],
+				   ioas_alloc(open->fd[FD_IOMMUFD])), "attach");
+}
+
+/* Closes one after the other, and looks after each what is held still. */
+static bool close_in_order(struct open_cdev *open,
+			   const struct vfio_test_device *device, unsigned int n)
+{
+	unsigned int order[FD_MAX], i;
+	int vm = open->fd[FD_VM], group;
+	bool file_held, vm_held;
+	bool ok = true;
+
+	nth_order(n, order, FD_MAX);
+	for (i = 0; i < FD_MAX; i++) {
+		close(open->fd[order[i]]);
+		open->fd[order[i]] = -1;
+		file_held = open->fd[FD_CDEV] >= 0 || open->fd[FD_KVM_VFIO] >= 0;
+		vm_held = open->fd[FD_VM] >= 0 || open->fd[FD_KVM_VFIO] >= 0 ||
+			  (open->added_first && file_held);
+		group = __vfio_group_open(device->group);
+		ok &= answer("open of the group", file_held ? -EBUSY : 0,
+			     group < 0 ? group : 0);
+		if (group >= 0)
+			close(group);
+		ok &= answer("VM", vm_held, vm_is_there(vm));
+	}
+	if (!ok)
+		ksft_print_msg("in order %u\n", n);
+	return ok;
+}
+
+/* Contract 2: fds closed in any order. */
+TEST_F_TIMEOUT(cdev, any_close_order, TEST_SECONDS)
+{
+	struct open_cdev open;
+	unsigned int n;
+
+	close(self->cdev);
+	for (n = 0; n < 2 * ORDERS_OF_4; n++) {
+		open.added_first = n % 2;
+		open_and_add(&open, &devices[0]);
+		ASSERT_TRUE(close_in_order(&open, &devices[0], n / 2));
+	}
+}
+
+/* Contract 2: a new device for the same VM: its files were let go of. */
+TEST_F(cdev, device_made_anew)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
+		EXPECT_EQ(-EBUSY, __kvm_vfio_create(self->holder.vm, 0));
+		close(self->holder.dev);
+		self->holder.dev = __kvm_vfio_create(self->holder.vm, 0);
+		ASSERT_LE(0, self->holder.dev);
+		EXPECT_EQ(-ENOENT, __kvm_vfio_del(self->holder.dev, self->cdev));
+	}
+}
+
+/*
+ * Two files of one device
+ */
+
+/* Contract 5: both count, and each is let go of on its own. */
+TEST_F(cdev, defect29_two_files_both_count)
+{
+	int second = cdev_open(&devices[0]), dev = self->holder.dev;
+
+	EXPECT_EQ(0, __hold(dev, self->cdev));
+	EXPECT_EQ(0, __hold(dev, second));
+	EXPECT_EQ(-EEXIST, __hold(dev, self->cdev));
+	EXPECT_EQ(-EEXIST, __hold(dev, second));
+	EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], self->holder.kvm, NULL));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, self->cdev));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(dev, self->cdev));
+	EXPECT_EQ(-EEXIST, __hold(dev, second));
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], self->holder.kvm, NULL));
+	/* The VM is that of each file. */
+	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+	close(self->cdev);
+	EXPECT_EQ(self->holder.kvm, cdev_bind(second, self->iommufd));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, second));
+	EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_END], self->holder.kvm, NULL));
+}
+
+FIXTURE(second_file)
+{
+	unsigned int vms;
+	struct holder holder;
+	struct holder other;
+	int iommufd;
+	int cdev;
+	int second;
+};
+
+FIXTURE_VARIANT(second_file)
+{
+	bool first_held;
+	bool second_held;
+};
+
+FIXTURE_VARIANT_ADD(second_file, none_held)
+{
+};
+
+FIXTURE_VARIANT_ADD(second_file, bound_one_held)
+{
+	.first_held = true,
+};
+
+FIXTURE_VARIANT_ADD(second_file, other_one_held)
+{
+	.second_held = true,
+};
+
+FIXTURE_VARIANT_ADD(second_file, both_held)
+{
+	.first_held = true,
+	.second_held = true,
+};
+
+FIXTURE_SETUP(second_file)
+{
+	self->vms = start();
+	holder_open(&self->holder);
+	holder_open(&self->other);
+	self->iommufd = iommufd_open();
+	self->cdev = cdev_open(&devices[0]);
+	self->second = cdev_open(&devices[0]);
+	if (variant->first_held)
+		hold(self->holder.dev, self->cdev);
+	if (variant->second_held)
+		hold(self->other.dev, self->second);
+	VFIO_ASSERT(cdev_bind(self->cdev, self->iommufd) ==
+		    (variant->first_held ? self->holder.kvm : 0), "not the VM");
+}
+
+FIXTURE_TEARDOWN(second_file)
+{
+	EXPECT_TRUE(is_clean(self->vms));
+}
+
+/*
+ * A device is bound once.  That the second BIND is refused must change nothing for
+ * the first: neither the VM that the device keeps nor its count.
+ */
+TEST_F(second_file, bind_is_refused)
+{
+	EXPECT_EQ(-EINVAL, __cdev_bind(self->second, self->iommufd));
+	EXPECT_EQ(-EINVAL, __cdev_bind(self->second, self->iommufd));
+	holder_close(&self->other);
+	EXPECT_FALSE(vm_is_there(self->other.vm));
+	holder_close(&self->holder);
+	EXPECT_EQ(variant->first_held, vm_is_there(self->holder.vm));
+	close(self->cdev);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+	/* The other VM is gone and was the second file's. */
+	EXPECT_EQ(0U, cdev_bind(self->second, self->iommufd));
+}
+
+/*
+ * The host takes the device
+ */
+FIXTURE(host)
+{
+	unsigned int vms;
+	struct holder holder;
+	int iommufd;
+	int cdev;
+};
+
+FIXTURE_VARIANT(host)
+{
+	bool bind;
+	bool del;
+};
+
+FIXTURE_VARIANT_ADD(host, unbound_del)
+{
+	.del = true,
+};
+
+FIXTURE_VARIANT_ADD(host, unbound_close)
+{
+};
+
+FIXTURE_VARIANT_ADD(host, bound_del)
+{
+	.bind = true,
+	.del = true,
+};
+
+FIXTURE_VARIANT_ADD(host, bound_close)
+{
+	.bind = true,
+};
+
+FIXTURE_SETUP(host)
+{
+	self->vms = start();
+	holder_open(&self->holder);
+	self->iommufd = iommufd_open();
+	self->cdev = cdev_open(&devices[0]);
+	hold(self->holder.dev, self->cdev);
+	if (variant->bind)
+		cdev_bind(self->cdev, self->iommufd);
+}
+
+FIXTURE_TEARDOWN(host)
+{
+	EXPECT_TRUE(is_clean(self->vms));
+}
+
+/* Contract 5: KVM pins the file, and unbind waits for it, for nothing else. */
+TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
+{
+	struct host host;
+
+	if (!variant->del)
+		close(self->cdev);
+	host_unbind(&host, &devices[0]);
+	ASSERT_TRUE(host_is_stopped(&host));
+	if (variant->del) {
+		EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
+		/* Now it is an open fd of the user that it waits for. */
+		EXPECT_TRUE(host_is_stopped(&host));
+		close(self->cdev);
+	} else {
+		close(self->holder.dev);
+	}
+	EXPECT_EQ(0, host_wait(&host));
+	EXPECT_EQ(-1, cdev_number(&devices[0]));
+
+	/* And it can be given again. */
+	vfio_bind(devices[0].bdf);
+	if (!variant->del)
+		self->holder.dev = kvm_vfio_create(self->holder.vm);
+	EXPECT_EQ(0, __hold(self->holder.dev, cdev_open(&devices[0])));
+}
+
+/*
+ * Coherency
+ */
+
+/* Contract 6: KVM hears of the first and of the last noncoherent file only. */
+TEST_F(cdev, coherency_counted_once)
+{
+	int second = cdev_open(&devices[0]), third = cdev_open(&devices[1]);
+	const uint64_t kvm = self->holder.kvm;
+	int dev = self->holder.dev;
+
+	hold(dev, self->cdev);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_REGISTER], kvm, NULL));
+	hold(dev, second);
+	hold(dev, third);
+	EXPECT_EQ(-EEXIST, __hold(dev, third));
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_REGISTER], kvm, NULL));
+	kvm_vfio_del(dev, self->cdev);
+	kvm_vfio_del(dev, third);
+	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
+	kvm_vfio_del(dev, second);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
+	hold(dev, second);
+	EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_REGISTER], kvm, NULL));
+	close(dev);
+	EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
+}
+
+/*
+ * Two VMs
+ */
+
+/* Which VM the driver gets if the file is bound now. */
+static uint64_t vm_at_bind(int cdev)
+{
+	int iommufd = iommufd_open();
+	uint64_t kvm = cdev_bind(cdev, iommufd);
+
+	close(iommufd);
+	return kvm;
+}
+
+/* Contract 3: the newest holder's VM is seen at BIND. */
+TEST_F(cdev, newest_holder_is_seen)
+{
+	struct holder newer;
+
+	holder_open(&newer);
+	hold(self->holder.dev, self->cdev);
+	hold(newer.dev, self->cdev);
+	EXPECT_EQ(newer.kvm, vm_at_bind(self->cdev));
+
+	/* The old one goes, the newer one's VM stays the driver's. */
+	holder_close(&self->holder);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+	holder_close(&newer);
+	EXPECT_TRUE(vm_is_there(newer.vm));
+	close(self->cdev);
+	EXPECT_FALSE(vm_is_there(newer.vm));
+}
+
+/* Contract 3: the release of the old one does not clear the newer one. */
+TEST_F(cdev, old_holder_lets_go)
+{
+	struct holder newer;
+
+	holder_open(&newer);
+	hold(self->holder.dev, self->cdev);
+	hold(newer.dev, self->cdev);
+	holder_close(&self->holder);
+	EXPECT_EQ(newer.kvm, vm_at_bind(self->cdev));
+}
+
+/* Contract 3: when the newest lets go, the older one is current again. */
+TEST_F(cdev, newest_holder_lets_go)
+{
+	struct holder newer;
+
+	holder_open(&newer);
+	hold(self->holder.dev, self->cdev);
+	hold(newer.dev, self->cdev);
+	holder_close(&newer);
+	EXPECT_EQ(self->holder.kvm, vm_at_bind(self->cdev));
+}
+
+/* Contract 3: never a pointer to a dead VM. */
+TEST_F(cdev, all_holders_let_go)
+{
+	struct holder newer;
+
+	holder_open(&newer);
+	hold(self->holder.dev, self->cdev);
+	hold(newer.dev, self->cdev);
+	holder_close(&newer);
+	holder_close(&self->holder);
+	EXPECT_EQ(0U, vm_at_bind(self->cdev));
+}
+
+/* Contract 7 */
+TEST_F(cdev, attributes)
+{
+	int dev = self->holder.dev, fd = self->cdev;
+
+	EXPECT_EQ(0, __kvm_vfio_has_attr(dev, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_ADD));
+	EXPECT_EQ(0, __kvm_vfio_has_attr(dev, KVM_DEV_VFIO_FILE, KVM_DEV_VFIO_FILE_DEL));
+	EXPECT_EQ(-ENXIO, __kvm_vfio_has_attr(dev, KVM_DEV_VFIO_FILE,
+					      KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE));
+	EXPECT_EQ(-ENXIO, __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_FILE, 99, &fd));
+	EXPECT_EQ(-ENXIO, __kvm_vfio_set_attr(dev, 99, KVM_DEV_VFIO_FILE_ADD, &fd));
+	EXPECT_EQ(-EFAULT, __kvm_vfio_set_attr(dev, KVM_DEV_VFIO_FILE,
+					       KVM_DEV_VFIO_FILE_ADD, NULL));
+	hold(dev, fd);
+	EXPECT_EQ(-ENXIO, __kvm_vfio_set_spapr_tce(dev, fd, -1));
+}
+
+/*
+ * A group that an iommufd serves in the place of a container
+ */
+FIXTURE(compat)
+{
+	unsigned int vms;
+	struct holder holder;
+	int iommufd;
+	int group;
+};
+
+FIXTURE_SETUP(compat)
+{
+	self->vms = start();
+	holder_open(&self->holder);
+	self->iommufd = iommufd_open();
+	self->group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(self->group, self->iommufd);
+}
+
+FIXTURE_TEARDOWN(compat)
+{
+	EXPECT_TRUE(is_clean(self->vms));
+}
+
+/* Contract 5: ADD pins file and group; UNSET is EBUSY until DEL. */
+TEST_F(compat, unset_is_busy_while_held)
+{
+	EXPECT_EQ(0, __hold(self->holder.dev, self->group));
+	EXPECT_EQ(-EEXIST, __hold(self->holder.dev, self->group));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->group));
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(-EINVAL, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(-EINVAL, __hold(self->holder.dev, self->group));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(self->holder.dev, self->group));
+}
+
+/* The same group, first on the iommufd, then in a container, and back. */
+TEST_F(compat, iommufd_or_container)
+{
+	int container = vfio_container_open();
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, __hold(self->holder.dev, self->group));
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->group));
+		vfio_group_unset_container(self->group);
+
+		EXPECT_EQ(0, __vfio_group_set_container(self->group, container));
+		EXPECT_EQ(-EINVAL, __hold(self->holder.dev, self->group));
+		vfio_container_set_iommu(container);
+		EXPECT_EQ(0, __hold(self->holder.dev, self->group));
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->group));
+		vfio_group_unset_container(self->group);
+		vfio_group_set_container(self->group, self->iommufd);
+	}
+}
+
+/* Contract 5, 2: user space's own fds do not matter. */
+TEST_F(compat, kvm_keeps_the_group)
+{
+	hold(self->holder.dev, self->group);
+	close(self->iommufd);
+	close(self->group);
+	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
+	close(self->holder.vm);
+	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
+	close(self->holder.dev);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+	EXPECT_TRUE(group_is_free(&devices[0]));
+}
+
+/* Contract 3, 5: UNSET is EBUSY until the last holder goes, in either order. */
+TEST_F(compat, second_holder)
+{
+	struct holder other;
+	unsigned int i;
+
+	holder_open(&other);
+	for (i = 0; i < 2; i++) {
+		hold(self->holder.dev, self->group);
+		hold(other.dev, self->group);
+		kvm_vfio_del(i ? other.dev : self->holder.dev, self->group);
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		kvm_vfio_del(i ? self->holder.dev : other.dev, self->group);
+		EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+		vfio_group_set_container(self->group, self->iommufd);
+	}
+}
+
+/* Contract 3: which VM the driver gets, and which one the open device pins. */
+TEST_F(compat, device_gets_the_newest_vm)
+{
+	struct holder newer;
+	uint64_t kvm;
+	int device;
+
+	holder_open(&newer);
+	hold(self->holder.dev, self->group);
+	hold(newer.dev, self->group);
+	device = open_device(self->group, &devices[0], &kvm);
+	EXPECT_EQ(newer.kvm, kvm);
+	holder_close(&newer);
+	EXPECT_TRUE(vm_is_there(newer.vm));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	close(device);
+	EXPECT_FALSE(vm_is_there(newer.vm));
+	device = open_device(self->group, &devices[0], &kvm);
+	EXPECT_EQ(self->holder.kvm, kvm);
+	kvm_vfio_del(self->holder.dev, self->group);
+	close(device);
+	device = open_device(self->group, &devices[0], &kvm);
+	EXPECT_EQ(0U, kvm);
+	close(device);
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+}
+
+/* Contract 1: the rest of the interface is unchanged while KVM holds the group. */
+TEST_F(compat, dma_while_held)
+{
+	void *buffer = vfio_dma_buffer(BUFFER_SIZE);
+	int device;
+
+	vfio_container_set_iommu(self->iommufd);
+	hold(self->holder.dev, self->group);
+	device = vfio_group_device(self->group, devices[0].bdf);
+	EXPECT_EQ(0, __vfio_dma_map(self->iommufd, buffer, VFIO_TEST_IOVA, BUFFER_SIZE));
+	EXPECT_EQ(0, __vfio_device_reset(device));
+	EXPECT_TRUE(vfio_group_status(self->group) & VFIO_GROUP_FLAGS_CONTAINER_SET);
+	EXPECT_EQ(0, __vfio_dma_unmap(self->iommufd, VFIO_TEST_IOVA, BUFFER_SIZE));
+}
+
+/* Contract 6: a group on an iommufd is what its devices can enforce. */
+TEST_F(compat, coherency_counted_once)
+{
+	int cdev = cdev_open(&devices[1]);
+	const uint64_t kvm = self->holder.kvm;
+
+	hold(self->holder.dev, self->group);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_REGISTER], kvm, NULL));
+	hold(self->holder.dev, cdev);
+	kvm_vfio_del(self->holder.dev, self->group);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_REGISTER], kvm, NULL));
+	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
+	kvm_vfio_del(self->holder.dev, cdev);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
+}
+
+/* Contract 1: the host wins, without waiting, and the member is dead. */
+TEST_F_TIMEOUT(compat, unbind_does_not_wait, TEST_SECONDS)
+{
+	int dev = self->holder.dev, group = self->group;
+	struct holder other;
+	struct host host;
+
+	holder_open(&other);
+	hold(dev, group);
+	host_unbind(&host, &devices[0]);
+	ASSERT_EQ(0, host_wait(&host));
+	EXPECT_EQ(-ENODEV, __vfio_group_device(group, devices[0].bdf));
+	EXPECT_EQ(-EEXIST, __hold(dev, group));
+	EXPECT_EQ(-EINVAL, __hold(other.dev, group));
+	EXPECT_EQ(0U, trace_count(PROBE_END));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, group));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(dev, group));
+	EXPECT_EQ(-EINVAL, __hold(dev, group));
+
+	/* A fresh group, whatever is left of the old one. */
+	vfio_bind(devices[0].bdf);
+	close(group);
+	group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(group, self->iommufd);
+	EXPECT_EQ(0, __hold(dev, group));
+}
+
+/* A dead member does not keep the group on the iommufd, or its fd open. */
+TEST_F_TIMEOUT(compat, dead_member_holds_nothing, TEST_SECONDS)
+{
+	struct host host;
+
+	hold(self->holder.dev, self->group);
+	host_unbind(&host, &devices[0]);
+	ASSERT_EQ(0, host_wait(&host));
+	/* Of the two, VFIO drops a container with the last device. */
+	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
+	EXPECT_EQ(-EINVAL, __vfio_group_unset_container(self->group));
+	close(self->group);
+	close(self->holder.dev);
+	close(self->holder.vm);
+	EXPECT_FALSE(vm_is_there(self->holder.vm));
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	nr_devices = vfio_test_init(devices, ARRAY_SIZE(devices), 2);
+	if (access("/dev/iommu", R_OK | W_OK))
+		ksft_exit_skip("/dev/iommu: %s\n", strerror(errno));
+	if (cdev_number(&devices[0]) < 0 || access("/dev/vfio/devices", F_OK))
+		ksft_exit_skip("no cdev of %s\n", devices[0].bdf);
+	nr_adds = mmap(NULL, sizeof(*nr_adds), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
+	debugfs_mount();
+	if (!vfio_probes_set(probes, PROBE_MAX))
+		ksft_exit_skip("nothing here can be judged without probes\n");
+	ret = test_harness_run(argc, argv);
+	vfio_probes_remove();
+	return ret;
+}

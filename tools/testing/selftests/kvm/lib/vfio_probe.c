@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kprobe events for the tests of the KVM-VFIO device, see include/vfio_probe.h.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "vfio_probe.h"
+#include "vfio_util.h"
+
+#define TRACEFS		"/sys/kernel/tracing"
+#define SYSTEM		"kvm_vfio_test"
+#define INSTANCE	TRACEFS "/instances/" SYSTEM
+#define EVENTS		INSTANCE "/events/" SYSTEM
+#define LINE_SIZE	512
+
+static int append_line(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, line, strlen(line)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static bool probe_define(struct vfio_probe *probe)
+{
+	char line[LINE_SIZE];
+	int ret;
+
+	if (!probe->name)
+		return true;
+	snprintf(line, sizeof(line), "p:" SYSTEM "/%s %s\n", probe->name,
+		 probe->definition);
+	ret = append_line(TRACEFS "/kprobe_events", line);
+	probe->is_set = !ret;
+	if (!ret || probe->optional)
+		return true;
+	ksft_print_msg("no probe %s: %d\n", probe->definition, ret);
+	return false;
+}
+
+void vfio_probes_remove(void)
+{
+	__sysfs_write(EVENTS "/enable", "0");
+	rmdir(INSTANCE);
+	append_line(TRACEFS "/kprobe_events", "-:" SYSTEM "/\n");
+}
+
+bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
+{
+	unsigned int i;
+	int ret;
+
+	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	vfio_probes_remove();
+	if (mkdir(INSTANCE, 0700)) {
+		ksft_print_msg("no trace instance: %s\n", strerror(errno));
+		return false;
+	}
+	for (i = 0; i < nr; i++)
+		if (!probe_define(&probes[i]))
+			return false;
+	ret = __sysfs_write(EVENTS "/enable", "1");
+	if (ret)
+		ksft_print_msg("kprobe events cannot be enabled: %d\n", ret);
+	return !ret;
+}
+
+/* The last two columns of kprobe_profile: hits, and those that got lost. */
+unsigned long vfio_probe_hits(const struct vfio_probe *probe)
+{
+	unsigned long hits = 0, missed = 0;
+	char line[LINE_SIZE], name[64];
+	bool found = false;
+	FILE *f;
+
+	f = fopen(TRACEFS "/kprobe_profile", "re");
+	VFIO_ASSERT(f, "open kprobe_profile");
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%63s %lu %lu", name, &hits, &missed) == 3 &&
+			!strcmp(name, probe->name);
+	fclose(f);
+	VFIO_ASSERT(found, "no probe %s", probe->name);
+	VFIO_ASSERT(!missed, "%lu hits of probe %s are lost", missed, name);
+	return hits;
+}
+
+/* Only an open with O_TRUNC clears it. */
+void vfio_trace_clear(void)
+{
+	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0, "clear the trace");
+	close(fd);
+}
+
+unsigned int vfio_trace_count(const struct vfio_probe *probe, uint64_t kvm,
+			      uint64_t *last)
+{
+	char line[LINE_SIZE], name[64], *at;
+	unsigned int nr = 0;
+	uint64_t found;
+	FILE *f;
+
+	snprintf(name, sizeof(name), " %s: (", probe->name);
+	f = fopen(INSTANCE "/trace", "re");
+	VFIO_ASSERT(f, "open the trace");
+	while (fgets(line, sizeof(line), f)) {
+		at = *line == '#' ? NULL : strstr(line, name);
+		at = at ? strstr(at, " kvm=0x") : NULL;
+		if (!at)
+			continue;
+		found = strtoull(at + strlen(" kvm=0x"), NULL, 16);
+		if (kvm != VFIO_PROBE_ANY && kvm != found)
+			continue;
+		if (last)
+			*last = found;
+		nr++;
+	}
+	fclose(f);
+	return nr;
+}
