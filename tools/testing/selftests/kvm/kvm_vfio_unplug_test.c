@@ -659,6 +659,7 @@ FIXTURE_VARIANT(host_wins)
 {
 	enum host_way way;
 	bool two_vms;
+	bool v1;		/* another type of container */
 };
 
 FIXTURE_VARIANT_ADD(host_wins, unbind)
@@ -677,6 +678,12 @@ FIXTURE_VARIANT_ADD(host_wins, unplug)
 	.way = HOST_UNPLUG,
 };
 #endif
+
+FIXTURE_VARIANT_ADD(host_wins, unbind_v1)
+{
+	.way = HOST_UNBIND,
+	.v1 = true,
+};
 
 FIXTURE_VARIANT_ADD(host_wins, unbind_two_vms)
 {
@@ -700,6 +707,8 @@ FIXTURE_SETUP(host_wins)
 {
 	if (variant->way == HOST_UNPLUG && !can_unplug)
 		SKIP(return, "no cards that can be unplugged");
+	if (variant->v1)
+		vfio_test_iommu_type = VFIO_TEST_IOMMU_V1;
 	start(&self->start);
 	open_holder(&self->vmm, &devices[0]);
 	self->vm2 = kvm_vm_open();
@@ -799,6 +808,8 @@ TEST_F(host_wins, other_group_lives)
 	int other = vfio_group_open(devices[1].group);
 	void *va = vfio_dma_buffer(BUFFER_SIZE);
 
+	if (variant->v1 && VFIO_TEST_IOMMU_V1 == VFIO_SPAPR_TCE_IOMMU)
+		SKIP(return, "such a container takes one group");
 	vfio_group_set_container(other, container);
 	hold(self->vmm.fd[VMM_KVM_VFIO], other);
 	ASSERT_EQ(0, host_take(variant->way, &devices[0]));

@@ -58,11 +58,16 @@ struct vmm {
 /* Where KVM has TCE tables, VFIO has the containers for them. */
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define VFIO_TEST_IOMMU_TYPE	VFIO_SPAPR_TCE_v2_IOMMU
+#define VFIO_TEST_IOMMU_V1	VFIO_SPAPR_TCE_IOMMU
 #define VFIO_TEST_IOMMU_MODULE	"vfio_iommu_spapr_tce"
 #else
 #define VFIO_TEST_IOMMU_TYPE	VFIO_TYPE1v2_IOMMU
+#define VFIO_TEST_IOMMU_V1	VFIO_TYPE1_IOMMU
 #define VFIO_TEST_IOMMU_MODULE	"vfio_iommu_type1"
 #endif
+
+/* What vfio_container_set_iommu() sets, VFIO_TEST_IOMMU_TYPE unless changed */
+extern unsigned long vfio_test_iommu_type;
 
 /* An I/O virtual address that every lab machine can map. */
 #define VFIO_TEST_IOVA		0x100000UL

@@ -403,6 +403,8 @@ void kvm_vfio_del(int dev, int fd)
 /*
  * VFIO
  */
+unsigned long vfio_test_iommu_type = VFIO_TEST_IOMMU_TYPE;
+
 int vfio_container_open(void)
 {
 	int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
@@ -413,7 +415,7 @@ int vfio_container_open(void)
 
 int __vfio_container_set_iommu(int container)
 {
-	int ret = ioctl(container, VFIO_SET_IOMMU, VFIO_TEST_IOMMU_TYPE);
+	int ret = ioctl(container, VFIO_SET_IOMMU, vfio_test_iommu_type);
 
 	return ret < 0 ? -errno : ret;
 }
@@ -495,6 +497,7 @@ int __vfio_device_reset(int device)
 }
 
 #ifdef __KVM_HAVE_SPAPR_TCE
+/* A v1 container wants to be enabled instead, and locks what it could map. */
 static int spapr_memory(int container, unsigned long request, void *va,
 			size_t size)
 {
@@ -509,11 +512,15 @@ static int spapr_memory(int container, unsigned long request, void *va,
 
 int __vfio_memory_register(int container, void *va, size_t size)
 {
+	if (vfio_test_iommu_type == VFIO_TEST_IOMMU_V1)
+		return xioctl(container, VFIO_IOMMU_ENABLE, NULL);
 	return spapr_memory(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, va, size);
 }
 
 int __vfio_memory_unregister(int container, void *va, size_t size)
 {
+	if (vfio_test_iommu_type == VFIO_TEST_IOMMU_V1)
+		return xioctl(container, VFIO_IOMMU_DISABLE, NULL);
 	return spapr_memory(container, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, va,
 			    size);
 }
