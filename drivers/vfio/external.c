@@ -256,10 +256,11 @@ static int vfio_external_iommu_id(struct vfio_external_user *user)
  * @data: for @fn
  *
  * The group can neither lose its protection nor its last device while @fn runs,
- * so @fn needs no reference on it, and must not keep one.
+ * so @fn needs no reference on it, and must not keep one.  What hangs below it lives on
+ * in RCU read-side sections in which @user is alive.
  *
  * Context: Process context, may sleep.  Takes the group's lock and calls @fn with
- * it; @fn may take kvm->lock.
+ * it.
  * Return: What @fn returned; -ENODEV if the group is dead, and for a cdev.
  */
 static int vfio_external_with_group(struct vfio_external_user *user,
@@ -299,7 +300,38 @@ static long vfio_external_check_extension(struct vfio_external_user *user,
 		return -ENODEV;
 	if (!user->counted)
 		return -ENOTTY;
-	return vfio_group_check_extension(group, arg);
+	return vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION, arg);
+}
+
+/**
+ * vfio_external_preregistered - Is the memory of the container preregistered?
+ * @user: the external user
+ *
+ * It is in SPAPR TCE v2 containers, which know the memory that can be mapped
+ * (VFIO_IOMMU_SPAPR_REGISTER_MEMORY), and count what is mapped of it.
+ *
+ * Context: Process context of the one who is to rely on it, may sleep.  Only within a
+ * function that was called by vfio_external_with_group() for @user, so that nothing
+ * changes until its end.  Takes the container's lock.
+ * Return: 1 if it is; 0 if not, or if the group is in no container (iommufd); -EPERM
+ * if the container belongs to another mm than the caller's.
+ */
+static int vfio_external_preregistered(struct vfio_external_user *user)
+{
+	struct vfio_group *group = user->group;
+	long ret;
+
+	lockdep_assert_held(&group->group_lock);
+
+	if (!user->counted)
+		return 0;
+	/* The driver looks at the mm first, and knows no such ioctl. */
+	if (vfio_group_container_ioctl(group, 0, 0) == -EPERM)
+		return -EPERM;
+	/* Nothing can be read from there; a v1 container does not even try. */
+	ret = vfio_group_container_ioctl(group, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+					 ULONG_MAX);
+	return ret == -EFAULT;
 }
 
 static int vfio_external_dev_incoherent(struct device *dev, void *unused)
@@ -322,7 +354,8 @@ static bool vfio_external_group_coherent(struct vfio_group *group)
 	if (!group->iommu_group)
 		return false;
 	if (group->container &&
-	    vfio_group_check_extension(group, VFIO_DMA_CC_IOMMU) > 0)
+	    vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
+				       VFIO_DMA_CC_IOMMU) > 0)
 		return true;
 	return !iommu_group_for_each_dev(group->iommu_group, NULL,
 					 vfio_external_dev_incoherent);
@@ -361,6 +394,11 @@ static long vfio_external_check_extension(struct vfio_external_user *user,
 					  unsigned long arg)
 {
 	return -ENOTTY;
+}
+
+static int vfio_external_preregistered(struct vfio_external_user *user)
+{
+	return 0;
 }
 
 static bool vfio_external_group_coherent(struct vfio_group *group)
@@ -500,6 +538,7 @@ const struct vfio_external_api vfio_external_api = {
 	.iommu_id		= vfio_external_iommu_id,
 	.with_group		= vfio_external_with_group,
 	.check_extension	= vfio_external_check_extension,
+	.preregistered		= vfio_external_preregistered,
 	.enforced_coherent	= vfio_external_enforced_coherent,
 };
 EXPORT_SYMBOL_GPL(vfio_external_api);

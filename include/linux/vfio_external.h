@@ -14,7 +14,7 @@ struct kvm;
 struct vfio_external_user;
 
 /* Grows whenever a member of struct vfio_external_api changes its meaning. */
-#define VFIO_EXTERNAL_API_VERSION	1
+#define VFIO_EXTERNAL_API_VERSION	2
 
 /**
  * struct vfio_external_api - what VFIO offers to external users
@@ -28,6 +28,8 @@ struct vfio_external_user;
  * @with_group: call a function while the group is protected,
  *	vfio_external_with_group()
  * @check_extension: ask the container, vfio_external_check_extension()
+ * @preregistered: does the container know all memory that can be mapped, and whose
+ *	is it, vfio_external_preregistered()
  * @enforced_coherent: does the IOMMU make all DMA coherent,
  *	vfio_external_enforced_coherent()
  *
@@ -51,6 +53,7 @@ struct vfio_external_api {
 			  void *data);
 	long (*check_extension)(struct vfio_external_user *user,
 				unsigned long arg);
+	int (*preregistered)(struct vfio_external_user *user);
 	bool (*enforced_coherent)(struct vfio_external_user *user);
 };
 

@@ -21,10 +21,10 @@
  *
  *	kv->lock	everything in struct kvm_vfio and its members.  Outermost:
  *			VFIO's locks are taken under it.
- *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create(); on
- *			POWER the TCE code.  Innermost: VFIO takes it (drivers,
- *			the last put of a VM) under its group lock, so neither
- *			that nor kv->lock may be taken under it.
+ *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create().
+ *			VFIO takes it (drivers, the last put of a VM) under its
+ *			group lock, so neither that nor kv->lock may be taken
+ *			under it.
  *
  * KVM core calls .release with kvm->lock held, which only unpublishes; .destroy
  * follows without it and lets everything go before the last close returns.
@@ -44,9 +44,7 @@
 #include <linux/vfio.h>
 
 #ifdef CONFIG_SPAPR_TCE_IOMMU
-#include <linux/iommu.h>
-
-#include <asm/kvm_ppc.h>
+#include <asm/kvm_spapr_tce.h>
 #endif
 
 #include "vfio.h"
@@ -59,14 +57,16 @@
  * @file: what was added, whatever its fd number; pinned by @user
  * @user: KVM as an external user of @file
  * @noncoherent: counted in kvm_vfio.nr_noncoherent; fixed at ADD
- * @has_tce: a TCE table of the VM may be attached to hardware tables of the group
+ * @tce: what the TCE hypercalls of the VM reach of the group (POWER)
  */
 struct kvm_vfio_member {
 	struct hlist_node node;
 	struct file *file;
 	struct vfio_external_user *user;
 	bool noncoherent;
-	bool has_tce;
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+	struct kvm_spapr_tce_holder tce;
+#endif
 };
 
 /**
@@ -145,6 +145,30 @@ static void kvm_vfio_unbind_unused(struct kvm_vfio *kv)
 	}
 }
 
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+static void kvm_vfio_init_tce(struct kvm_vfio *kv,
+			      struct kvm_vfio_member *member)
+{
+	INIT_LIST_HEAD(&member->tce.attachments);
+	member->tce.user = member->user;
+	member->tce.alive = kv->vfio->alive;
+}
+
+static void kvm_vfio_detach_tce(struct kvm_vfio_member *member)
+{
+	kvm_spapr_tce_detach(&member->tce);
+}
+#else
+static void kvm_vfio_init_tce(struct kvm_vfio *kv,
+			      struct kvm_vfio_member *member)
+{
+}
+
+static void kvm_vfio_detach_tce(struct kvm_vfio_member *member)
+{
+}
+#endif
+
 static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 						      struct file *file)
 {
@@ -161,6 +185,7 @@ static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 		return ERR_CAST(member->user);
 
 	member->file = file;
+	kvm_vfio_init_tce(kv, member);
 	member->noncoherent = !kv->vfio->enforced_coherent(member->user);
 	return_ptr(member);
 }
@@ -210,54 +235,6 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 	kv->vfio->set_kvm(member->user, kv->kvm);
 }
 
-#ifdef CONFIG_SPAPR_TCE_IOMMU
-struct kvm_vfio_tce {
-	struct kvm *kvm;
-	int tablefd;
-};
-
-/*
- * The TCE code has no lock of its own: kvm->lock keeps what it does for a group
- * apart from the release of a table.  It comes last here, as it does in drivers.
- */
-static int kvm_vfio_attach_tce_group(struct iommu_group *group, void *data)
-{
-	struct kvm_vfio_tce *tce = data;
-
-	/* Without it the group has no hardware TCE tables (emulated IOMMU). */
-	if (!iommu_group_get_iommudata(group))
-		return -EINVAL;
-
-	guard(mutex)(&tce->kvm->lock);
-	return kvm_spapr_tce_attach_iommu_group(tce->kvm, tce->tablefd, group);
-}
-
-static int kvm_vfio_detach_tce_group(struct iommu_group *group, void *data)
-{
-	struct kvm *kvm = data;
-
-	guard(mutex)(&kvm->lock);
-	kvm_spapr_tce_release_iommu_group(kvm, group);
-	return 0;
-}
-
-static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
-				struct kvm_vfio_member *member)
-{
-	lockdep_assert_held(&kv->lock);
-
-	if (member->has_tce)
-		kv->vfio->with_group(member->user, kvm_vfio_detach_tce_group,
-				     kv->kvm);
-	member->has_tce = false;
-}
-#else
-static void kvm_vfio_detach_tce(struct kvm_vfio *kv,
-				struct kvm_vfio_member *member)
-{
-}
-#endif
-
 /* Publish backwards; the VM is an assigned one until the file is let go. */
 static void kvm_vfio_member_release(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
@@ -267,7 +244,7 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
 	hash_del(&member->node);
 	kv->nr_members--;
 
-	kvm_vfio_detach_tce(kv, member);
+	kvm_vfio_detach_tce(member);
 	kv->vfio->put(member->user);
 
 	kvm_vfio_count_noncoherent(kv, member, -1);
@@ -344,10 +321,30 @@ static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
 }
 
 #ifdef CONFIG_SPAPR_TCE_IOMMU
+struct kvm_vfio_tce {
+	struct kvm *kvm;
+	const struct vfio_external_api *vfio;
+	struct file *table;
+	struct kvm_spapr_tce_holder *holder;
+};
+
+static int kvm_vfio_attach_tce_group(struct iommu_group *group, void *data)
+{
+	struct kvm_vfio_tce *tce = data;
+
+	WRITE_ONCE(tce->holder->preregistered,
+		   tce->vfio->preregistered(tce->holder->user));
+	return kvm_spapr_tce_attach(tce->kvm, tce->table, group, tce->holder);
+}
+
 static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
 			       struct kvm_vfio_member *member, int tablefd)
 {
-	struct kvm_vfio_tce tce = { .kvm = kv->kvm, .tablefd = tablefd };
+	struct kvm_vfio_tce tce = {
+		.kvm = kv->kvm,
+		.vfio = kv->vfio,
+		.holder = &member->tce,
+	};
 	struct file *table __free(fput) = fget(tablefd);
 	int ret;
 
@@ -356,10 +353,9 @@ static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
 	if (!table)
 		return -EBADF;
 
+	tce.table = table;
 	ret = kv->vfio->with_group(member->user, kvm_vfio_attach_tce_group,
 				   &tce);
-	if (!ret)
-		member->has_tce = true;
 	/* The host took the group back, or the file is a cdev. */
 	return ret == -ENODEV ? -EINVAL : ret;
 }
@@ -376,7 +372,9 @@ static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
  * -ENOENT if the VM does not hold that group;
  * -EBADF if its table fd is not open;
  * -EINVAL if that is no TCE table of this VM, if the group has no hardware TCE
- * tables or none that matches, or if the host took the group back;
+ * tables, or if the host took the group back;
+ * -EPERM if the group's container belongs to another mm than the VM;
+ * -EINVAL if no window of the group matches the table;
  * -ENOMEM.
  */
 static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)

@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * TCE tables of a VM (LIOBNs), and what is attached to them
+ *
+ * A guest programs its IOMMU by hypercalls that name a table and put entries
+ * into it.  User space makes the tables, and, through the KVM-VFIO device, has them
+ * attached to hardware tables of the VFIO groups that the VM holds; from then on an
+ * entry that the guest puts is the device's.  The hypercalls themselves are in
+ * book3s_64_vio_hcall.c.
+ *
+ * Vocabulary
+ *
+ *	table		one LIOBN of a VM
+ *	hw		a hardware table, struct iommu_table, of the host
+ *	link		hw behind a table: has its entries
+ *	attachment	a group for the sake of which a link exists
+ *	live		said of an attachment: the group is protected, and still has
+ *			the hardware table in one of its slots
+ *
+ * Who pins what
+ *
+ *	fd of a table	pins the table and the VM
+ *	attachment	keeps its link, the link its hw, hw the hardware table; it
+ *			belongs to one holder, and goes with it or with its table
+ *	hypercalls	pin nothing: kvm->srcu keeps tables, and table->lock keeps
+ *			links and attachments while they are used
+ *
+ * Locks
+ *
+ *	tce_mutex	tables, hws, links, attachments come and go.  Inside VFIO's
+ *			group lock (attach) and the KVM-VFIO device's lock (detach).
+ *			kvm->lock is not needed.
+ *	table->lock	inside tce_mutex; hw->lock is inside it, several of them in the
+ *			order of their addresses
+ *
+ * A group that the host takes back is dead when VFIO detaches it, and a window that
+ * user space removes is out of the groups' slots when VFIO clears it; either comes
+ * after synchronize_rcu().  So entries change only in RCU read-side sections in
+ * which every attachment was found live.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/cleanup.h>
+#include <linux/file.h>
+#include <linux/hash.h>
+#include <linux/hashtable.h>
+#include <linux/iommu.h>
+#include <linux/kvm.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+
+#include <asm/kvm_ppc.h>
+
+#include "spapr_tce.h"
+
+static DEFINE_MUTEX(tce_mutex);
+static DEFINE_HASHTABLE(tce_tables, 10);
+static DEFINE_HASHTABLE(tce_hws, 8);
+
+static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
+{
+	return (unsigned long)kvm ^ hash_64(liobn, 64);
+}
+
+/**
+ * kvmppc_tce_find - Find a table
+ * @kvm: the VM
+ * @liobn: the guest's name for it
+ *
+ * Context: In a read-side section of @kvm->srcu, which keeps the table; or under
+ * tce_mutex.  Its cost does not grow with the number of tables.
+ * Return: The table, or NULL.
+ */
+struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)
+{
+	struct kvmppc_tce_table *table;
+
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+		       lockdep_is_held(&tce_mutex));
+
+	/* Tables of other VMs are in the same bucket, so srcu is not enough. */
+	guard(rcu)();
+	hash_for_each_possible_rcu(tce_tables, table, node,
+				   tce_table_key(kvm, liobn))
+		if (table->kvm == kvm && table->liobn == liobn)
+			return table;
+	return NULL;
+}
+
+/**
+ * kvmppc_tce_page - The page with some of a table's entries
+ * @table: the table
+ * @nr: index of the page, within the table
+ *
+ * Context: Process context, may sleep.
+ * Return: The page, which lives as long as the table; NULL if there is no memory.
+ */
+struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr)
+{
+	struct page *page = READ_ONCE(table->pages[nr]), *other;
+
+	if (page)
+		return page;
+
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	if (!page)
+		return NULL;
+	other = cmpxchg(&table->pages[nr], NULL, page);
+	if (!other)
+		return page;
+	__free_page(page);
+	return other;
+}
+
+static unsigned long tce_table_pages(u64 entries)
+{
+	return DIV_ROUND_UP(entries, TCES_PER_PAGE);
+}
+
+/* What a table may take, once it is full. */
+static unsigned long tce_table_locked(u64 entries)
+{
+	unsigned long pages = tce_table_pages(entries);
+
+	return pages + PFN_UP(struct_size_t(struct kvmppc_tce_table, pages, pages));
+}
+
+/*
+ * Hardware tables
+ */
+static struct tce_hw *tce_hw_get(struct iommu_table *tbl)
+{
+	struct tce_hw *hw;
+
+	lockdep_assert_held(&tce_mutex);
+
+	hash_for_each_possible(tce_hws, hw, node, (unsigned long)tbl) {
+		if (hw->tbl == tbl) {
+			hw->users++;
+			return hw;
+		}
+	}
+	hw = kzalloc(sizeof(*hw), GFP_KERNEL_ACCOUNT);
+	if (!hw)
+		return NULL;
+	hw->tbl = iommu_tce_table_get(tbl);
+	hw->users = 1;
+	spin_lock_init(&hw->lock);
+	hash_add(tce_hws, &hw->node, (unsigned long)tbl);
+	return hw;
+}
+
+static void tce_hw_put(struct tce_hw *hw)
+{
+	lockdep_assert_held(&tce_mutex);
+
+	if (--hw->users)
+		return;
+	hash_del(&hw->node);
+	iommu_tce_table_put(hw->tbl);
+	kfree(hw);
+}
+
+/*
+ * Links
+ */
+static struct tce_link *tce_link_find(struct kvmppc_tce_table *table,
+				      struct iommu_table *tbl)
+{
+	struct tce_link *link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry(link, &table->links, node)
+		if (link->hw->tbl == tbl)
+			return link;
+	return NULL;
+}
+
+static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
+					struct iommu_table *tbl)
+{
+	unsigned int shift = table->page_shift - tbl->it_page_shift;
+	struct tce_link *link __free(kvfree) = NULL;
+	/* With more than TCE_MAX_SUBPAGES nothing is changed in the kernel. */
+	unsigned long chunk = clamp(1UL << shift, TCE_CHUNK, TCE_MAX_SUBPAGES);
+
+	lockdep_assert_held(&tce_mutex);
+
+	link = kvzalloc(struct_size(link, old, chunk), GFP_KERNEL_ACCOUNT);
+	if (!link)
+		return NULL;
+	link->hw = tce_hw_get(tbl);
+	if (!link->hw)
+		return NULL;
+	link->shift = shift;
+	INIT_LIST_HEAD(&link->attachments);
+	return_ptr(link);
+}
+
+/* Hypercalls take the locks of a table's hws in the order of this list. */
+static void tce_link_publish(struct kvmppc_tce_table *table,
+			     struct tce_link *link)
+{
+	struct tce_link *other;
+
+	lockdep_assert_held(&tce_mutex);
+	lockdep_assert_held(&table->lock);
+
+	list_for_each_entry(other, &table->links, node)
+		if (other->hw > link->hw)
+			break;
+	list_add_tail(&link->node, &other->node);
+}
+
+static void tce_link_free(struct tce_link *link)
+{
+	lockdep_assert_held(&tce_mutex);
+
+	tce_hw_put(link->hw);
+	kvfree(link);
+}
+
+/*
+ * Attachments
+ */
+static void tce_attachment_remove(struct tce_attachment *attachment)
+{
+	struct kvmppc_tce_table *table = attachment->table;
+	struct tce_link *link = attachment->link;
+	bool unused;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_del(&attachment->holder_node);
+	scoped_guard(spinlock, &table->lock) {
+		list_del(&attachment->node);
+		unused = list_empty(&link->attachments);
+		if (unused)
+			list_del(&link->node);
+	}
+	kfree(attachment);
+	if (unused)
+		tce_link_free(link);
+}
+
+static struct tce_attachment *tce_attachment_find(struct kvmppc_tce_table *table,
+						  struct tce_link *link,
+						  struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_attachment *attachment;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry(attachment, &holder->attachments, holder_node)
+		if (attachment->table == table && attachment->link == link)
+			return attachment;
+	return NULL;
+}
+
+/* The group does not have the hardware table any more: a window was removed. */
+static bool tce_attachment_stale(struct tce_attachment *attachment)
+{
+	struct iommu_table *tbl = attachment->link->hw->tbl;
+	int i;
+
+	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++)
+		if (READ_ONCE(attachment->group->tables[i]) == tbl)
+			return false;
+	return true;
+}
+
+/* What the holder has on the table by windows that are gone is replaced now. */
+static void tce_remove_stale(struct kvmppc_tce_table *table,
+			     struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_attachment *attachment, *next;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry_safe(attachment, next, &holder->attachments,
+				 holder_node)
+		if (attachment->table == table && tce_attachment_stale(attachment))
+			tce_attachment_remove(attachment);
+}
+
+static bool tce_window_fits(struct kvmppc_tce_table *table,
+			    struct iommu_table *tbl)
+{
+	/* The host's own tables have no view. */
+	return tbl->it_ops->xchg_no_kill && tbl->it_ops->useraddrptr &&
+	       tbl->it_userspace && tbl->it_page_shift <= table->page_shift &&
+	       tbl->it_offset << tbl->it_page_shift ==
+			table->offset << table->page_shift &&
+	       tbl->it_size << tbl->it_page_shift >=
+			table->size << table->page_shift;
+}
+
+/*
+ * The window of the group that fits, pinned.  Whoever removes one takes it out of
+ * the slots and waits for RCU before it lets go.
+ */
+static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
+					  struct iommu_table_group *group)
+{
+	struct iommu_table *tbl;
+	int i;
+
+	guard(rcu)();
+	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
+		tbl = READ_ONCE(group->tables[i]);
+		if (tbl && tce_window_fits(table, tbl))
+			return iommu_tce_table_get(tbl);
+	}
+	return NULL;
+}
+
+static int tce_attach_window(struct kvmppc_tce_table *table,
+			     struct iommu_table *tbl,
+			     struct iommu_table_group *group,
+			     struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_link *link = tce_link_find(table, tbl);
+	struct tce_attachment *attachment;
+	bool is_new = !link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	if (link && tce_attachment_find(table, link, holder))
+		return 0;
+
+	if (is_new && list_count_nodes(&table->links) >= TCE_MAX_LINKS)
+		return -ENOSPC;
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	if (!attachment)
+		return -ENOMEM;
+	if (is_new)
+		link = tce_link_create(table, tbl);
+	if (!link) {
+		kfree(attachment);
+		return -ENOMEM;
+	}
+	attachment->holder = holder;
+	attachment->table = table;
+	attachment->link = link;
+	attachment->group = group;
+
+	guard(spinlock)(&table->lock);
+	list_add(&attachment->node, &link->attachments);
+	list_add(&attachment->holder_node, &holder->attachments);
+	if (is_new)
+		tce_link_publish(table, link);
+	return 0;
+}
+
+static const struct file_operations tce_table_fops;
+
+/**
+ * kvm_spapr_tce_attach - Let a table of a VM reach the hardware of a group
+ * @kvm: the VM
+ * @file: what the user says is a table of it
+ * @group: the group; the caller keeps it protected for the call
+ * @holder: the group's holder, alive
+ *
+ * Finds the hardware table of @group with the bus addresses of the table.  The same
+ * pair again changes nothing, unless the hardware table was removed meanwhile:
+ * then the one that is there now takes its place.
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ * Return: 0; -EINVAL if @file is no table of @kvm, or if @group has no hardware TCE
+ * tables (emulated IOMMU); -EPERM if its container belongs to another mm; -EINVAL if
+ * it has no hardware table whose offset is the same, whose page size is not larger
+ * and whose window is not smaller; -ENOSPC if too many hardware tables are behind the
+ * table; -ENOMEM.
+ */
+int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
+			 struct iommu_group *group,
+			 struct kvm_spapr_tce_holder *holder)
+{
+	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
+	struct kvmppc_tce_table *table = file->private_data;
+	struct iommu_table *tbl;
+	int ret;
+
+	if (file->f_op != &tce_table_fops || table->kvm != kvm || !table_group)
+		return -EINVAL;
+	if (holder->preregistered == -EPERM)
+		return -EPERM;
+
+	guard(mutex)(&tce_mutex);
+
+	tbl = tce_window_get(table, table_group);
+	if (!tbl)
+		return -EINVAL;
+	ret = tce_attach_window(table, tbl, table_group, holder);
+	if (!ret)
+		tce_remove_stale(table, holder);
+	iommu_tce_table_put(tbl);
+	return ret;
+}
+
+/**
+ * kvm_spapr_tce_detach - Undo all that was attached for a group
+ * @holder: the group's holder, alive or dead
+ *
+ * Entries stay in the hardware tables, for the container to clear.  On return no
+ * hypercall uses @holder.
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.  Cannot fail.
+ */
+void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_attachment *attachment, *next;
+
+	guard(mutex)(&tce_mutex);
+
+	list_for_each_entry_safe(attachment, next, &holder->attachments,
+				 holder_node)
+		tce_attachment_remove(attachment);
+}
+
+/*
+ * Tables
+ */
+static vm_fault_t tce_table_fault(struct vm_fault *vmf)
+{
+	struct kvmppc_tce_table *table = vmf->vma->vm_file->private_data;
+	struct page *page;
+
+	if (vmf->pgoff >= tce_table_pages(table->size))
+		return VM_FAULT_SIGBUS;
+	page = kvmppc_tce_page(table, vmf->pgoff);
+	if (!page)
+		return VM_FAULT_OOM;
+	get_page(page);
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct tce_table_vm_ops = {
+	.fault = tce_table_fault,
+};
+
+static int tce_table_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &tce_table_vm_ops;
+	return 0;
+}
+
+static void tce_table_free(struct kvmppc_tce_table *table)
+{
+	unsigned long i, pages = tce_table_pages(table->size);
+
+	for (i = 0; i < pages; i++)
+		if (table->pages[i])
+			__free_page(table->pages[i]);
+	kvfree_rcu(table, rcu);
+}
+
+/* The last fd of the table is closed, and no mapping of it is left. */
+static int tce_table_release(struct inode *inode, struct file *file)
+{
+	struct kvmppc_tce_table *table = file->private_data;
+	struct kvm *kvm = table->kvm;
+	struct tce_link *link;
+
+	scoped_guard(mutex, &tce_mutex) {
+		hash_del_rcu(&table->node);
+		/* A link goes with its last attachment. */
+		while (!list_empty(&table->links)) {
+			link = list_first_entry(&table->links, struct tce_link, node);
+			tce_attachment_remove(list_first_entry(&link->attachments,
+							       struct tce_attachment,
+							       node));
+		}
+	}
+	/* Hypercalls that found the table are over then. */
+	synchronize_srcu_expedited(&kvm->srcu);
+
+	account_locked_vm(kvm->mm, tce_table_locked(table->size), false);
+	tce_table_free(table);
+	kvm_put_kvm(kvm);
+	return 0;
+}
+
+static const struct file_operations tce_table_fops = {
+	.owner = THIS_MODULE,
+	.mmap = tce_table_mmap,
+	.release = tce_table_release,
+};
+
+static struct kvmppc_tce_table *
+tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
+{
+	unsigned long pages = tce_table_pages(args->size);
+	struct kvmppc_tce_table *table;
+
+	table = kvzalloc(struct_size(table, pages, pages),
+			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!table)
+		return NULL;
+	table->kvm = kvm;
+	table->liobn = args->liobn;
+	table->page_shift = args->page_shift;
+	table->offset = args->offset;
+	table->size = args->size;
+	spin_lock_init(&table->lock);
+	INIT_LIST_HEAD(&table->links);
+	return table;
+}
+
+/* The file comes first, the fd last: nothing can fail once others see either. */
+static int tce_table_publish(struct kvmppc_tce_table *table)
+{
+	struct file *file;
+	int fd;
+
+	guard(mutex)(&tce_mutex);
+
+	if (kvmppc_tce_find(table->kvm, table->liobn))
+		return -EBUSY;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = anon_inode_getfile("kvm-spapr-tce", &tce_table_fops, table,
+				  O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	kvm_get_kvm(table->kvm);
+	hash_add_rcu(tce_tables, &table->node,
+		     tce_table_key(table->kvm, table->liobn));
+	fd_install(fd, file);
+	return fd;
+}
+
+/**
+ * kvm_vm_ioctl_create_spapr_tce - KVM_CREATE_SPAPR_TCE and KVM_CREATE_SPAPR_TCE_64
+ * @kvm: the VM
+ * @args: uapi/asm/kvm.h; offset and size count IOMMU pages
+ *
+ * What the table may take once it is full counts as locked memory of the VM's mm.
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ * Return: A new fd of the table, or
+ * -EINVAL if the size is 0, if page_shift is not from 12 to 34, or if the window
+ * does not end within 64 bits of bus address;
+ * -ENOMEM if there is no memory, or RLIMIT_MEMLOCK does not allow it;
+ * -EBUSY if the VM has a table of this LIOBN;
+ * -EMFILE or -ENFILE if there is no fd.
+ */
+int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
+				  struct kvm_create_spapr_tce_64 *args)
+{
+	struct kvmppc_tce_table *table;
+	u64 end;
+	int ret;
+
+	if (args->page_shift < 12 || args->page_shift > 34)
+		return -EINVAL;
+	end = U64_MAX >> args->page_shift;
+	if (!args->size || args->offset > end || args->size > end - args->offset)
+		return -EINVAL;
+
+	ret = account_locked_vm(kvm->mm, tce_table_locked(args->size), true);
+	if (ret)
+		return ret;
+	table = tce_table_create(kvm, args);
+	ret = table ? tce_table_publish(table) : -ENOMEM;
+	if (ret < 0) {
+		kvfree(table);
+		account_locked_vm(kvm->mm, tce_table_locked(args->size), false);
+	}
+	return ret;
+}

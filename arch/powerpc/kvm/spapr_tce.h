@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * TCE tables of a VM: shared by book3s_64_vio.c, which has them come and go, and
+ * book3s_64_vio_hcall.c, which serves the hypercalls.
+ */
+#ifndef _POWERPC_KVM_SPAPR_TCE_H
+#define _POWERPC_KVM_SPAPR_TCE_H
+
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+
+#include <asm/iommu.h>
+#include <asm/kvm_spapr_tce.h>
+#include <asm/tce.h>
+
+#define TCE_PERMISSIONS		((u64)(TCE_PCI_READ | TCE_PCI_WRITE))
+
+/* Hardware entries of one table that are changed without a break, at most */
+#define TCE_CHUNK		64
+
+/*
+ * A guest's page may be many of the hardware's.  They change together, and
+ * beyond this number it would take too long: user space does it.
+ */
+#define TCE_MAX_SUBPAGES	4096
+
+/* Groups in containers of their own behind one table, at most: all change at once. */
+#define TCE_MAX_LINKS		32
+
+/**
+ * struct tce_hw - a hardware table, whoever in the host uses it
+ * @node: in the hash of all of them, by @tbl; tce_mutex
+ * @tbl: the hardware table, pinned
+ * @users: links to it; tce_mutex
+ * @lock: keeps an entry, its userspace view and the count of its region in step
+ *	when several tables lead to it; inside kvmppc_tce_table.lock
+ */
+struct tce_hw {
+	struct hlist_node node;
+	struct iommu_table *tbl;
+	unsigned int users;
+	spinlock_t lock;	/* entries of tbl, and what belongs to them */
+};
+
+/**
+ * struct tce_link - a hardware table that shows what is in a table of the VM
+ * @node: in kvmppc_tce_table.links, by the address of @hw
+ * @hw: the hardware table; the link has one of its @users
+ * @attachments: of the groups for which it was attached, at least one
+ * @shift: log2 of hardware pages in a page of the table
+ * @from: first entry of the chunk that was exchanged
+ * @to: after the last one
+ * @old: what came out for each of the chunk's entries: address and permissions, and
+ *	what book3s_64_vio_hcall.c notes beside.  @from, @to and @old are used under
+ *	kvmppc_tce_table.lock
+ */
+struct tce_link {
+	struct list_head node;
+	struct tce_hw *hw;
+	struct list_head attachments;
+	unsigned int shift;
+	unsigned long from;
+	unsigned long to;
+	unsigned long old[];
+};
+
+/**
+ * struct tce_attachment - a group for which a link exists
+ * @node: in tce_link.attachments; kvmppc_tce_table.lock and tce_mutex to change it
+ * @holder_node: in kvm_spapr_tce_holder.attachments; tce_mutex
+ * @holder: the group's holder, which pins the group's external user
+ * @table: the table of the VM
+ * @link: of that table to the hardware table
+ * @group: to see whether it still has the hardware table; valid in an RCU
+ *	read-side section in which the holder is alive
+ */
+struct tce_attachment {
+	struct list_head node;
+	struct list_head holder_node;
+	struct kvm_spapr_tce_holder *holder;
+	struct kvmppc_tce_table *table;
+	struct tce_link *link;
+	struct iommu_table_group *group;
+};
+
+/**
+ * struct kvmppc_tce_table - a TCE table of a VM: one LIOBN
+ * @node: in the hash of all tables; tce_mutex to change it, RCU to walk it
+ * @rcu: frees it after the last walk
+ * @kvm: the VM; pinned by the table's file, constant
+ * @liobn: the guest's name for it; constant
+ * @page_shift: log2 of the size of its IOMMU pages; constant
+ * @offset: bus address of its first entry, in IOMMU pages; constant
+ * @size: number of entries; constant
+ * @lock: whoever holds it keeps @links as they are, and @pages, all hardware
+ *	tables, views and counts of a range in step
+ * @links: hardware tables behind it; @lock and tce_mutex to change them
+ * @pages: what the guest has put, as it reads it back and user space maps it;
+ *	pages come when needed, by cmpxchg(), and go with the table
+ */
+struct kvmppc_tce_table {
+	struct hlist_node node;
+	struct rcu_head rcu;
+	struct kvm *kvm;
+	u64 liobn;
+	unsigned int page_shift;
+	u64 offset;
+	u64 size;
+	spinlock_t lock;	/* links and contents */
+	struct list_head links;
+	struct page *pages[];
+};
+
+struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
+struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr);
+
+#endif /* _POWERPC_KVM_SPAPR_TCE_H */
