@@ -188,6 +188,18 @@ static int api_with_group(struct vfio_external_user *user,
 	return vfio_external_api.with_group(user, fn, data);
 }
 
+static bool api_alive(const struct vfio_external_user *user)
+{
+	count_call();
+	return vfio_external_api.alive(user);
+}
+
+static int api_preregistered(struct vfio_external_user *user)
+{
+	count_call();
+	return vfio_external_api.preregistered(user);
+}
+
 static bool api_enforced_coherent(struct vfio_external_user *user)
 {
 	count_call();
@@ -199,7 +211,9 @@ static const struct vfio_external_api api = {
 	.get = api_get,
 	.put = api_put,
 	.set_kvm = api_set_kvm,
+	.alive = api_alive,
 	.with_group = api_with_group,
+	.preregistered = api_preregistered,
 	.enforced_coherent = api_enforced_coherent,
 };
 

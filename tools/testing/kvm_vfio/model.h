@@ -69,6 +69,9 @@ int user_bind(int fd, int iommufd);
 int user_set_container(int group, int container);
 int user_unset_container(int group);
 int user_set_iommu(int container);
+int user_set_iommu_type(int container, int type);
+/* A SPAPR TCE container belongs to the first mm that needs one for it. */
+int user_register_memory(int container);
 int user_get_device(int group, struct device *dev);
 int user_set_mm(int mm);
 int user_create_vm(void);
@@ -86,6 +89,8 @@ struct kvm *model_vm(int fd);
 /* The VM that the driver of an open device sees. */
 struct kvm *model_kvm_seen(struct device *dev);
 int model_attached(int table);
+/* What the last attachment's holder says of it; -1 without one. */
+int model_preregistered(int table);
 struct model_counts {
 	unsigned int symbol_gets;
 	int symbol_refs;	/* vfio.ko, by name */
@@ -99,8 +104,6 @@ extern struct model_counts counts;
 
 /* Everything that an operation could change, as text. */
 char *model_snapshot(void);
-/* The process dies, the host takes everything back: nothing may be left. */
-void model_end(void);
 
 /* Between the parts of the model */
 #define model_inc(x)	__atomic_add_fetch(&(x), 1, __ATOMIC_ACQ_REL)

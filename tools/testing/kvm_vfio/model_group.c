@@ -17,7 +17,8 @@ struct vfio_container {
 	struct mutex group_lock;	/* guards what is above and below */
 	bool iommu_driver;	/* stock, too, reads it without group_lock */
 	bool noiommu;
-	int mm;
+	int type;		/* with iommu_driver */
+	int mm;			/* 0: nobody's yet */
 };
 
 static struct mutex vfio_list_lock;
@@ -58,7 +59,6 @@ int user_open_container(void)
 	struct vfio_container *container = model_alloc(sizeof(*container));
 
 	container->refs = 1;
-	container->mm = current_mm();
 	INIT_LIST_HEAD(&container->group_list);
 	mutex_init(&container->group_lock);
 	model_inc(counts.containers);
@@ -137,7 +137,7 @@ static void vfio_group_detach_container(struct vfio_group *group)
 	vfio_container_put(container);
 }
 
-static int vfio_ioctl_set_iommu(struct vfio_container *container)
+static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
 {
 	struct vfio_group *group;
 	int ret = 0;
@@ -149,23 +149,29 @@ static int vfio_ioctl_set_iommu(struct vfio_container *container)
 		list_for_each_entry(group, &container->group_list,
 				    container_next)
 			iommu_attach(group);
+		container->type = type;
 		WRITE_ONCE(container->iommu_driver, true);
 	}
 	mutex_unlock(&container->group_lock);
 	return ret;
 }
 
-int user_set_iommu(int fd)
+int user_set_iommu_type(int fd, int type)
 {
 	struct file *file = shim_fd_of(fd, &vfio_fops);
 	int ret;
 
 	if (!file)
 		return -EBADF;
-	ret = vfio_ioctl_set_iommu(file->private_data);
+	ret = vfio_ioctl_set_iommu(file->private_data, type);
 	fput(file);
 	shim_return_to_user();
 	return ret;
+}
+
+int user_set_iommu(int fd)
+{
+	return user_set_iommu_type(fd, VFIO_TYPE1v2_IOMMU);
 }
 
 int vfio_group_use_container(struct vfio_group *group)
@@ -193,24 +199,84 @@ void vfio_group_unuse_container(struct vfio_group *group)
 }
 
 /* One domain for all: coherent if it is for each of them. */
-long vfio_group_check_extension(struct vfio_group *group, unsigned long arg)
+static long vfio_container_check(struct vfio_container *container,
+				 unsigned long arg)
 {
-	struct vfio_container *container = group->container;
 	struct vfio_group *other;
-	long ret = 1;
 
-	lockdep_assert_held(&group->group_lock);
-	mutex_lock(&container->group_lock);
 	model_inc(counts.extension);
-	if (!container->iommu_driver)
-		SHIM_FAIL("an external user's container has no IOMMU");
 	if (shim_fault("VFIO_CHECK_EXTENSION") || arg != VFIO_DMA_CC_IOMMU)
-		ret = 0;
+		return 0;
 	list_for_each_entry(other, &container->group_list, container_next)
 		if (other->type == VFIO_IOMMU &&
 		    !other->iommu_group->domain_coherent)
-			ret = 0;
+			return 0;
+	return 1;
+}
+
+/* tce_iommu_ioctl() of vfio_iommu_spapr_tce.c, as far as somebody asks */
+static long tce_iommu_ioctl(struct vfio_container *container, unsigned int cmd,
+			    unsigned long arg)
+{
+	bool v2 = container->type == VFIO_SPAPR_TCE_v2_IOMMU;
+
+	if (container->mm && container->mm != current_mm())
+		return -EPERM;
+	if (cmd == VFIO_IOMMU_SPAPR_REGISTER_MEMORY && v2) {
+		container->mm = current_mm();
+		return 0;
+	}
+	if (cmd != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY || !v2)
+		return -ENOTTY;
+	if (!container->mm)
+		return -EPERM;
+	if (arg == ULONG_MAX)
+		return -EFAULT;
+	SHIM_FAIL("memory that KVM knows nothing of is unregistered");
+	return 0;
+}
+
+/* With container->group_lock held. */
+static long vfio_container_ioctl(struct vfio_container *container,
+				 unsigned int cmd, unsigned long arg)
+{
+	if (!container->iommu_driver) {
+		SHIM_FAIL("an external user's container has no IOMMU");
+		return -EINVAL;
+	}
+	if (cmd == VFIO_CHECK_EXTENSION)
+		return vfio_container_check(container, arg);
+	if (container->type == VFIO_SPAPR_TCE_IOMMU ||
+	    container->type == VFIO_SPAPR_TCE_v2_IOMMU)
+		return tce_iommu_ioctl(container, cmd, arg);
+	return -ENOTTY;
+}
+
+long vfio_group_container_ioctl(struct vfio_group *group, unsigned int cmd,
+				unsigned long arg)
+{
+	struct vfio_container *container = group->container;
+	long ret;
+
+	lockdep_assert_held(&group->group_lock);
+	mutex_lock(&container->group_lock);
+	ret = vfio_container_ioctl(container, cmd, arg);
 	mutex_unlock(&container->group_lock);
+	return ret;
+}
+
+int user_register_memory(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct vfio_container *container = file->private_data;
+	long ret;
+
+	mutex_lock(&container->group_lock);
+	ret = vfio_container_ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+				   0);
+	mutex_unlock(&container->group_lock);
+	fput(file);
+	shim_return_to_user();
 	return ret;
 }
 

@@ -9,7 +9,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include <asm/kvm_ppc.h>
+#if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
+#include <asm/kvm_spapr_tce.h>
+#endif
 
 #include "kvm/vfio.h"
 #include "model.h"
@@ -57,7 +59,7 @@ static void kvm_destroy_vm(struct kvm *kvm)
 	mutex_lock(&kvm->lock);
 	/* Its fd pins the VM, so no device of our kind is left. */
 	WARN_ON(!list_empty(&kvm->devices));
-	WARN_ON(!list_empty(&kvm->arch.tce_tables));
+	WARN_ON(kvm->arch.tce_tables);
 	WARN_ON(kvm->arch.assigned);
 	WARN_ON(kvm->arch.noncoherent);
 	mutex_unlock(&kvm->lock);
@@ -101,7 +103,6 @@ int user_create_vm(void)
 
 	mutex_init(&kvm->lock);
 	INIT_LIST_HEAD(&kvm->devices);
-	INIT_LIST_HEAD(&kvm->arch.tce_tables);
 	kvm->users_count = 1;
 	kvm->mm = mm;
 	model_inc(counts.vms);
@@ -321,34 +322,39 @@ size_t model_print_vms(char *buf, size_t size)
 }
 
 #if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
-/* One TCE table of a VM; an attachment ties it to a group's hardware table. */
+/*
+ * What arch/powerpc/kvm/book3s_64_vio.c promises to vfio.c; the file itself is in
+ * the variant "tce".  An attachment ties a table of a VM to a group's hardware
+ * table, and belongs to a holder.
+ */
 struct tce {
-	struct list_head node;
 	struct kvm *kvm;
 	int window;
-	struct list_head attachments;
+	struct list_head attachments;	/* tce_mutex */
 };
 
 struct attachment {
 	struct list_head node;
+	struct list_head holder_node;
+	struct tce *table;
+	struct kvm_spapr_tce_holder *holder;
 	struct iommu_group *group;
 };
 
-static void tce_detach(struct tce *table, struct iommu_group *group)
-{
-	struct attachment *it, *found;
+static struct mutex tce_mutex;
 
-	do {
-		found = NULL;
-		list_for_each_entry(it, &table->attachments, node)
-			if (!group || it->group == group)
-				found = it;
-		if (found) {
-			log_event('r');
-			list_del(&found->node);
-			kfree(found);
-		}
-	} while (found);
+static void __attribute__((constructor)) tce_init(void)
+{
+	mutex_init(&tce_mutex);
+}
+
+static void tce_remove(struct attachment *it)
+{
+	lockdep_assert_held(&tce_mutex);
+	log_event('r');
+	list_del(&it->node);
+	list_del(&it->holder_node);
+	kfree(it);
 }
 
 static void tce_release(struct file *file)
@@ -356,11 +362,13 @@ static void tce_release(struct file *file)
 	struct tce *table = file->private_data;
 	struct kvm *kvm = table->kvm;
 
-	mutex_lock(&kvm->lock);
-	list_del(&table->node);
-	tce_detach(table, NULL);
-	mutex_unlock(&kvm->lock);
+	mutex_lock(&tce_mutex);
+	while (!list_empty(&table->attachments))
+		tce_remove(container_of(table->attachments.next,
+					struct attachment, node));
+	mutex_unlock(&tce_mutex);
 	free(table);
+	model_dec(kvm->arch.tce_tables);
 	kvm_put_kvm(kvm);
 }
 
@@ -377,72 +385,64 @@ int user_create_tce(int vm, int window)
 	table->window = window;
 	INIT_LIST_HEAD(&table->attachments);
 	model_inc(table->kvm->users_count);
-	mutex_lock(&table->kvm->lock);
-	list_add(&table->node, &table->kvm->arch.tce_tables);
-	mutex_unlock(&table->kvm->lock);
+	model_inc(table->kvm->arch.tce_tables);
 	return shim_install(shim_file(&tce_fops, table));
 }
 
-static struct tce *tce_find(struct kvm *kvm, struct file *file)
-{
-	struct tce *table;
-
-	list_for_each_entry(table, &kvm->arch.tce_tables, node)
-		if (file->f_op == &tce_fops && table == file->private_data)
-			return table;
-	return NULL;
-}
-
-static long tce_attach(struct tce *table, struct iommu_group *group)
+static int tce_attach(struct tce *table, struct iommu_group *group,
+		      struct kvm_spapr_tce_holder *holder)
 {
 	struct attachment *it;
 
-	if (WARN_ON(!iommu_group_get_iommudata(group)))
-		return -EFAULT;
-	if (!(group->windows & table->window))
-		return -EINVAL;
-	list_for_each_entry(it, &table->attachments, node)
-		if (it->group == group)
+	lockdep_assert_held(&tce_mutex);
+	list_for_each_entry(it, &holder->attachments, holder_node)
+		if (it->table == table && it->group == group)
 			return 0;
 	it = kzalloc(sizeof(*it), GFP_KERNEL);
 	if (!it)
 		return -ENOMEM;
 	log_event('a');
+	it->table = table;
+	it->holder = holder;
 	it->group = group;
 	list_add(&it->node, &table->attachments);
+	list_add(&it->holder_node, &holder->attachments);
 	return 0;
 }
 
-long kvm_spapr_tce_attach_iommu_group(struct kvm *kvm, int tablefd,
-				      struct iommu_group *group)
+int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
+			 struct iommu_group *group,
+			 struct kvm_spapr_tce_holder *holder)
 {
-	struct file *file = fget(tablefd);
-	struct tce *table;
-	long ret = -EINVAL;
+	struct tce *table = file->private_data;
+	int ret;
 
-	lockdep_assert_held(&kvm->lock);
-	if (!file)
-		return -EBADF;
-	if (!model_read(group->protected))
+	lockdep_assert_not_held(&kvm->lock);
+	if (!model_read(group->protected) && group->type == VFIO_IOMMU)
 		SHIM_FAIL("attaches a group without an IOMMU");
-	table = tce_find(kvm, file);
-	if (table)
-		ret = tce_attach(table, group);
-	fput(file);
+	if (!holder->alive(holder->user))
+		SHIM_FAIL("attaches for a holder that is not alive");
+	if (file->f_op != &tce_fops || table->kvm != kvm ||
+	    !iommu_group_get_iommudata(group))
+		return -EINVAL;
+	if (holder->preregistered == -EPERM)
+		return -EPERM;
+	if (!(group->windows & table->window))
+		return -EINVAL;
+	EXPECT(holder->preregistered == 0 || holder->preregistered == 1);
+	mutex_lock(&tce_mutex);
+	ret = tce_attach(table, group, holder);
+	mutex_unlock(&tce_mutex);
 	return ret;
 }
 
-void kvm_spapr_tce_release_iommu_group(struct kvm *kvm,
-				       struct iommu_group *group)
+void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
 {
-	struct tce *table;
-
-	lockdep_assert_held(&kvm->lock);
-	list_for_each_entry(table, &kvm->arch.tce_tables, node) {
-		if (WARN_ON(!iommu_group_get_iommudata(group)))
-			continue;
-		tce_detach(table, group);
-	}
+	mutex_lock(&tce_mutex);
+	while (!list_empty(&holder->attachments))
+		tce_remove(container_of(holder->attachments.next,
+					struct attachment, holder_node));
+	mutex_unlock(&tce_mutex);
 }
 
 int model_attached(int fd)
@@ -456,6 +456,19 @@ int model_attached(int fd)
 		nr++;
 	fput(file);
 	return nr;
+}
+
+int model_preregistered(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct tce *table = file->private_data;
+	struct attachment *it;
+	int ret = -1;
+
+	list_for_each_entry(it, &table->attachments, node)
+		ret = it->holder->preregistered;
+	fput(file);
+	return ret;
 }
 #endif
 

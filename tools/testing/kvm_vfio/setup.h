@@ -59,6 +59,15 @@ static inline struct group new_group(unsigned int devices)
 	return group;
 }
 
+static inline struct group new_group_of_type(int type)
+{
+	struct group group = open_group(host_group(VFIO_IOMMU, 1),
+					user_open_container());
+
+	EXPECT_EQ(user_set_iommu_type(group.container, type), 0);
+	return group;
+}
+
 static inline unsigned int users(const struct group *group)
 {
 	return model_group(group->fd)->container_users;

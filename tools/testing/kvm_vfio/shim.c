@@ -97,6 +97,13 @@ void *kzalloc(size_t size, int flags)
 	return ptr;
 }
 
+void *shim_kmalloc(size_t size)
+{
+	void *ptr = kzalloc(size, 0);
+
+	return ptr ? memset(ptr, 0xa5, size) : NULL;
+}
+
 void kfree(const void *ptr)
 {
 	if (ptr)
@@ -156,13 +163,16 @@ static const char *const lock_order[] = {
 	"&device->dev_set_lock",
 	"&group->device_lock",
 	"&container->group_lock",
+	"&tce_mutex",
+	"&table->lock",
+	"&hw->lock",
 	"&kvm->lock",
 	"&vfio_external_lock",
 	"&group->kvm_ref_lock",
 	"&df->kvm_ref_lock",
 };
 
-static __thread struct shim_dep *held[16];
+static __thread struct shim_dep *held[64];
 static __thread int nr_held;
 static __thread int nr_spinning;
 static __thread int rcu_nest;
@@ -200,19 +210,26 @@ bool shim_dep_held(const struct shim_dep *dep)
 	return false;
 }
 
-void shim_dep_acquire(struct shim_dep *dep)
+/* @outer: lets several of a kind be held, if it is held itself */
+static void dep_acquire(struct shim_dep *dep, const struct shim_dep *outer)
 {
 	int rank = lock_rank(dep);
 
 	if (shim_dep_held(dep))
 		bail_out("%s is taken twice", dep->name);
 	for (int i = 0; i < nr_held; i++)
-		if (lock_rank(held[i]) >= rank)
+		if (lock_rank(held[i]) >= rank &&
+		    !(outer && lock_rank(held[i]) == rank && held[i] < dep))
 			SHIM_FAIL("%s is taken under %s", dep->name,
 				  held[i]->name);
 	if (!dep->spins)
 		shim_might_sleep(dep->name);
 	shim_yield();
+}
+
+void shim_dep_acquire(struct shim_dep *dep)
+{
+	dep_acquire(dep, NULL);
 }
 
 void shim_dep_acquired(struct shim_dep *dep)
@@ -294,6 +311,15 @@ void spin_lock(spinlock_t *l)
 	shim_dep_acquired(&l->dep);
 }
 
+void shim_spin_lock_nest(spinlock_t *l, const struct shim_dep *outer)
+{
+	if (!shim_dep_held(outer))
+		SHIM_FAIL("%s is taken without %s", l->dep.name, outer->name);
+	dep_acquire(&l->dep, outer);
+	pthread_mutex_lock(&l->lock);
+	shim_dep_acquired(&l->dep);
+}
+
 void spin_unlock(spinlock_t *l)
 {
 	shim_dep_release(&l->dep);
@@ -301,13 +327,22 @@ void spin_unlock(spinlock_t *l)
 	shim_yield();
 }
 
+/* As RCU, below, with all of them under one lock. */
+static pthread_mutex_t srcu_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t srcu_period_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t srcu_cond = PTHREAD_COND_INITIALIZER;
 static __thread struct srcu_struct *in_srcu;
+static __thread unsigned int srcu_index;
 
 int srcu_read_lock(struct srcu_struct *s)
 {
 	if (in_srcu)
 		SHIM_FAIL("nested SRCU sections");
 	in_srcu = s;
+	pthread_mutex_lock(&srcu_lock);
+	srcu_index = s->periods & 1;
+	s->readers[srcu_index]++;
+	pthread_mutex_unlock(&srcu_lock);
 	return SHIM_SRCU_INDEX;
 }
 
@@ -316,6 +351,26 @@ void srcu_read_unlock(struct srcu_struct *s, int index)
 	if (in_srcu != s || index != SHIM_SRCU_INDEX)
 		SHIM_FAIL("an SRCU section ends that did not begin");
 	in_srcu = NULL;
+	pthread_mutex_lock(&srcu_lock);
+	if (!--s->readers[srcu_index])
+		pthread_cond_broadcast(&srcu_cond);
+	pthread_mutex_unlock(&srcu_lock);
+}
+
+void synchronize_srcu(struct srcu_struct *s)
+{
+	unsigned int index;
+
+	shim_might_sleep("synchronize_srcu");
+	if (in_srcu == s)
+		bail_out("an SRCU reader waits for itself");
+	pthread_mutex_lock(&srcu_period_lock);
+	pthread_mutex_lock(&srcu_lock);
+	index = s->periods++ & 1;
+	while (s->readers[index])
+		pthread_cond_wait(&srcu_cond, &srcu_lock);
+	pthread_mutex_unlock(&srcu_lock);
+	pthread_mutex_unlock(&srcu_period_lock);
 }
 
 bool shim_srcu_held(const struct srcu_struct *s)
@@ -333,6 +388,12 @@ static pthread_cond_t rcu_cond = PTHREAD_COND_INITIALIZER;
 static unsigned int rcu_readers[2];
 static unsigned int rcu_periods;
 static bool rcu_waiting;
+void (*shim_rcu_leave)(void);
+
+bool rcu_read_lock_held(void)
+{
+	return rcu_nest;
+}
 
 void rcu_read_lock(void)
 {
@@ -348,6 +409,8 @@ void rcu_read_unlock(void)
 {
 	if (--rcu_nest)
 		return;
+	if (shim_rcu_leave)
+		shim_rcu_leave();
 	pthread_mutex_lock(&rcu_lock);
 	if (!--rcu_readers[rcu_index])
 		pthread_cond_broadcast(&rcu_cond);
@@ -380,6 +443,7 @@ bool shim_rcu_waiting(void)
 
 static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *fds[SHIM_FDS];
+static struct file reserved;
 static unsigned int live_files;
 static __thread struct file *file_work;
 
@@ -427,7 +491,7 @@ void shim_return_to_user(void)
 	while ((file = file_work)) {
 		file_work = file->next_work;
 		if (file->f_op->release)
-			file->f_op->release(file);
+			shim_release(file);
 		if (file->f_op->owner)
 			dec(file->f_op->owner->refs);
 		dec(live_files);
@@ -454,12 +518,24 @@ int shim_install(struct file *file)
 	return fd;
 }
 
+int shim_reserve(void)
+{
+	return shim_install(&reserved);
+}
+
+void shim_install_at(int fd, struct file *file)
+{
+	pthread_mutex_lock(&fd_lock);
+	fds[fd] = file;
+	pthread_mutex_unlock(&fd_lock);
+}
+
 struct file *shim_fd(unsigned int fd)
 {
 	struct file *file = NULL;
 
 	pthread_mutex_lock(&fd_lock);
-	if (fd < SHIM_FDS && fds[fd])
+	if (fd < SHIM_FDS && fds[fd] && fds[fd] != &reserved)
 		file = get_file(fds[fd]);
 	pthread_mutex_unlock(&fd_lock);
 	return file;

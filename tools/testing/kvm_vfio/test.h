@@ -44,6 +44,9 @@ static void id##_run(void)
 			  _want);					\
 } while (0)
 
+/* The model's: everything is taken back, and nothing may be left. */
+void model_end(void);
+
 unsigned int test_failures(void);
 void __noreturn __printf(1, 2) bail_out(const char *fmt, ...);
 

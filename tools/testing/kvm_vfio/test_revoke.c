@@ -179,6 +179,12 @@ TEST(api, "external users: several of one group, what each can ask")
 	shim_return_to_user();
 }
 
+/* Whose memory may KVM count on?  Asked while the group is protected. */
+static int ask_preregistered(struct iommu_group *ig, void *user)
+{
+	return vfio_external_api.preregistered(user);
+}
+
 /* On an iommufd there is no container to ask. */
 TEST(api_iommufd, "external users of a group on an iommufd")
 {
@@ -189,11 +195,53 @@ TEST(api_iommufd, "external users of a group on an iommufd")
 	struct vfio_external_user *user = api->get(file);
 
 	EXPECT_EQ(api->check_extension(user, VFIO_DMA_CC_IOMMU), -ENOTTY);
+	EXPECT_EQ(api->with_group(user, ask_preregistered, user), 0);
 	EXPECT_EQ(api->iommu_id(user), group.ig->id);
 	host_take_back(group.ig, true);
 	EXPECT(!api->alive(user));
 	EXPECT_EQ(api->iommu_id(user), -ENODEV);
+	EXPECT_EQ(api->with_group(user, ask_preregistered, user), -ENODEV);
 	api->put(user);
+	fput(file);
+	shim_return_to_user();
+}
+
+static int preregistered(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct vfio_external_user *user = vfio_external_api.get(file);
+	int ret = vfio_external_api.with_group(user, ask_preregistered, user);
+
+	vfio_external_api.put(user);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+/* The container says whether, and in which mm. */
+TEST(api_preregistered, "external users: preregistered")
+{
+	struct group v2 = new_group_of_type(VFIO_SPAPR_TCE_v2_IOMMU);
+	struct group v1 = new_group_of_type(VFIO_SPAPR_TCE_IOMMU);
+	struct group type1 = new_group(1);
+	struct file *file = shim_fd(v2.fd);
+	struct vfio_external_user *user = vfio_external_api.get(file);
+
+	/* No mm has registered anything. */
+	EXPECT_EQ(preregistered(v2.fd), 0);
+	EXPECT_EQ(user_register_memory(v2.container), 0);
+	EXPECT_EQ(preregistered(v2.fd), 1);
+	EXPECT_EQ(preregistered(v1.fd), 0);
+	EXPECT_EQ(preregistered(type1.fd), 0);
+	user_set_mm(2);
+	EXPECT_EQ(preregistered(v2.fd), -EPERM);
+	EXPECT_EQ(preregistered(type1.fd), 0);
+	user_set_mm(1);
+	EXPECT_EQ(preregistered(v2.fd), 1);
+	host_take_back(v2.ig, true);
+	EXPECT_EQ(vfio_external_api.with_group(user, ask_preregistered, user),
+		  -ENODEV);
+	vfio_external_api.put(user);
 	fput(file);
 	shim_return_to_user();
 }

@@ -54,6 +54,79 @@ TEST(tce_mdev, "SET_SPAPR_TCE: EINVAL for an mdev, and DEL without a WARN")
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 }
 
+static struct group new_spapr_group(int type)
+{
+	struct group group = new_group_of_type(type);
+
+	user_register_memory(group.container);
+	return group;
+}
+
+/*
+ * The container belongs to another mm than the VM: EPERM, after what is wrong with
+ * the table or the kind of group, before the look for a window.
+ */
+TEST(tce_other_mm, "SET_SPAPR_TCE: EPERM for a container of another mm")
+{
+	struct vm vm = new_vm(), other = new_vm();
+	struct group own = new_spapr_group(VFIO_SPAPR_TCE_v2_IOMMU), foreign;
+	int table = user_create_tce(vm.fd, 1), none = user_create_tce(vm.fd, 4);
+
+	user_set_mm(2);
+	foreign = new_spapr_group(VFIO_SPAPR_TCE_v2_IOMMU);
+	EXPECT_EQ(user_set_tce(vm.dev, own.fd, table), -EIO);
+	user_set_mm(1);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, table), -ENOENT);
+	EXPECT_EQ(user_add(vm.dev, foreign.fd), 0);
+	EXPECT_EQ(user_add(vm.dev, own.fd), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, SHIM_FDS - 1), -EBADF);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, own.fd), -EINVAL);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd,
+			       user_create_tce(other.fd, 1)), -EINVAL);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, table), -EPERM);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, none), -EPERM);
+	EXPECT_EQ(user_set_tce(vm.dev, own.fd, none), -EINVAL);
+	EXPECT_EQ(model_attached(table), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, own.fd, table), 0);
+	host_take_back(foreign.ig, true);
+	EXPECT_EQ(user_set_tce(vm.dev, foreign.fd, table), -EINVAL);
+	EXPECT_EQ(model_attached(table), 1);
+}
+
+/* A group without hardware tables comes before the mm, too. */
+TEST(tce_other_mm_mdev, "SET_SPAPR_TCE: EINVAL for an mdev of another mm")
+{
+	struct vm vm = new_vm();
+	int table = user_create_tce(vm.fd, 1);
+	struct group group;
+
+	user_set_mm(2);
+	group = new_spapr_group(VFIO_SPAPR_TCE_v2_IOMMU);
+	user_set_mm(1);
+	group.ig->windows = 0;
+	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, group.fd, table), -EINVAL);
+	group.ig->windows = 1;
+	EXPECT_EQ(user_set_tce(vm.dev, group.fd, table), -EPERM);
+	EXPECT_EQ(model_attached(table), 0);
+}
+
+/* The holder says to hypercalls whether memory is counted. */
+TEST(tce_preregistered, "SET_SPAPR_TCE tells whether memory is preregistered")
+{
+	struct vm vm = new_vm();
+	struct group v1 = new_spapr_group(VFIO_SPAPR_TCE_IOMMU);
+	struct group v2 = new_spapr_group(VFIO_SPAPR_TCE_v2_IOMMU);
+	int x = user_create_tce(vm.fd, 1), y = user_create_tce(vm.fd, 1);
+
+	EXPECT_EQ(user_add(vm.dev, v1.fd), 0);
+	EXPECT_EQ(user_add(vm.dev, v2.fd), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, v1.fd, x), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, v2.fd, y), 0);
+	EXPECT_EQ(model_preregistered(x), 0);
+	EXPECT_EQ(model_preregistered(y), 1);
+}
+
 /* ADD then DEL or close without SET_SPAPR_TCE in between: no WARN. */
 TEST(tce_unused, "DEL and close without SET_SPAPR_TCE: no WARN, no call")
 {
@@ -183,8 +256,33 @@ TEST(tce_dead_attached, "DEL of a dead group leaves no attachment behind")
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
 	EXPECT_EQ(user_set_tce(vm.dev, group.fd, table), 0);
 	host_take_back(group.ig, false);
+	EXPECT_EQ(model_attached(table), 1);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	EXPECT_EQ(model_attached(table), 0);
+	/* As does the last close. */
+	group = new_group(1);
+	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+	EXPECT_EQ(user_set_tce(vm.dev, group.fd, table), 0);
+	host_take_back(group.ig, true);
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	EXPECT_EQ(model_attached(table), 0);
+}
+
+/* What is attached belongs to its holder; another VM's holder of the group has its own. */
+TEST(tce_two_vms, "SET_SPAPR_TCE in two VMs: each DEL undoes its own")
+{
+	struct vm a = new_vm(), b = new_vm();
+	struct group group = new_group(1);
+	int x = user_create_tce(a.fd, 1), y = user_create_tce(b.fd, 1);
+
+	EXPECT_EQ(user_add(a.dev, group.fd), 0);
+	EXPECT_EQ(user_add(b.dev, group.fd), 0);
+	EXPECT_EQ(user_set_tce(a.dev, group.fd, x), 0);
+	EXPECT_EQ(user_set_tce(b.dev, group.fd, y), 0);
+	EXPECT_EQ(user_set_tce(a.dev, group.fd, y), -EINVAL);
+	EXPECT_EQ(user_del(a.dev, group.fd), 0);
+	EXPECT_EQ(model_attached(x), 0);
+	EXPECT_EQ(model_attached(y), 1);
 }
 
 #if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)

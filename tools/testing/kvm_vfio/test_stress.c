@@ -18,6 +18,7 @@
 struct shared_vm {
 	int fd;
 	int dev;	/* atomic */
+	int table;	/* atomic; TCE */
 };
 
 struct shared_group {
@@ -146,6 +147,19 @@ static void swap_container(struct shared_group *group)
 	}
 }
 
+#if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
+static void use_table(struct shared_vm *vm, int group, bool replace)
+{
+	if (replace)
+		give(&vm->table, user_create_tce(vm->fd, 1));
+	user_set_tce(model_read(vm->dev), group, model_read(vm->table));
+}
+#else
+static void use_table(struct shared_vm *vm, int group, bool replace)
+{
+}
+#endif
+
 /* Close the group's fd and open it again, which fails while KVM holds it. */
 static void reopen(struct shared_group *group)
 {
@@ -176,6 +190,9 @@ static void group_op(unsigned int op, struct shared_group *group,
 		break;
 	case 8:
 		swap_container(group);
+		break;
+	case 14 ... 16:
+		use_table(vm, model_read(group->fd), op == 16);
 		break;
 	case 9:
 		take_back(group);
@@ -227,7 +244,7 @@ static void check_groups(void)
 static void random_op(unsigned int *seed, int *device)
 {
 	struct shared_vm *vm = &vms[rand_r(seed) % VMS];
-	unsigned int op = rand_r(seed) % 14;
+	unsigned int op = rand_r(seed) % 17;
 
 	/* The host waits for it, so it must not be ours. */
 	if (*device >= 0)
@@ -290,6 +307,7 @@ TEST(stress_all, "stress: threads do everything at random")
 	for (int i = 0; i < VMS; i++) {
 		vms[i].fd = user_create_vm();
 		vms[i].dev = user_create_device(vms[i].fd, false);
+		vms[i].table = -1;
 	}
 	setup_groups();
 	for (int i = 0; i < THREADS; i++) {

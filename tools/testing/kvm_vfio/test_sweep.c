@@ -227,7 +227,7 @@ static int undo_set_tce(struct sweep *s)
 TEST(sweep_set_tce, "failure sweep: SET_SPAPR_TCE")
 {
 	const struct operation op = {
-		"set_tce", 5, before_tce, run_set_tce, undo_set_tce
+		"set_tce", 4, before_tce, run_set_tce, undo_set_tce
 	};
 
 	sweep(&op);

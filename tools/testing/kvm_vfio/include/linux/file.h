@@ -18,6 +18,9 @@ DEFINE_FREE(fput, struct file *, if (!IS_ERR_OR_NULL(_T)) fput(_T))
 
 struct file *shim_file(const struct file_operations *f_op, void *private);
 int shim_install(struct file *file);
+/* The same in two steps; NULL gives the number back. */
+int shim_reserve(void);
+void shim_install_at(int fd, struct file *file);
 int shim_dup(int fd);
 int shim_close(int fd);
 unsigned int shim_live_files(void);

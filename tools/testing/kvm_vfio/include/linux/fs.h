@@ -20,6 +20,8 @@ struct file {
 	struct file *next_work;
 };
 
+#define shim_release(file)	((file)->f_op->release(file))
+
 struct file *get_file(struct file *file);
 /* The last one puts the release off until shim_return_to_user(). */
 void fput(struct file *file);

@@ -4,15 +4,6 @@
 
 #include <linux/types.h>
 
-struct hlist_node {
-	struct hlist_node *next;
-	struct hlist_node **where;
-};
-
-struct hlist_head {
-	struct hlist_node *first;
-};
-
 #define DECLARE_HASHTABLE(name, bits)	struct hlist_head name[1 << (bits)]
 #define DEFINE_HASHTABLE(name, bits)	DECLARE_HASHTABLE(name, bits)
 
@@ -72,6 +63,11 @@ static inline void hash_del(struct hlist_node *node)
 			      typeof(*obj), member);			\
 	     obj;							\
 	     obj = shim_entry(obj->member.next, typeof(*obj), member))
+
+#define hash_add_rcu(table, node, key)	hash_add(table, node, key)
+#define hash_del_rcu(node)		hash_del(node)
+#define hash_for_each_possible_rcu(table, obj, member, key) \
+	hash_for_each_possible(table, obj, member, key)
 
 /* Twice a "for", as the kernel's: "break" leaves one bucket only. */
 #define hash_for_each_safe(table, bucket, tmp, obj, member)		\

@@ -31,7 +31,7 @@ struct kvm_vfio_spapr_tce {
 };
 
 struct kvm {
-	struct mutex lock;		/* devices, arch.tce_tables */
+	struct mutex lock;		/* devices */
 	struct srcu_struct srcu;
 	struct list_head devices;	/* by lock */
 	int users_count;
@@ -39,7 +39,7 @@ struct kvm {
 	struct {
 		int assigned;		/* atomic */
 		int noncoherent;	/* atomic */
-		struct list_head tce_tables;
+		int tce_tables;		/* atomic */
 	} arch;
 };
 

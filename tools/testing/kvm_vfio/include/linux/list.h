@@ -4,10 +4,6 @@
 
 #include <linux/types.h>
 
-struct list_head {
-	struct list_head *next, *prev;
-};
-
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
 	head->next = head;
@@ -22,6 +18,11 @@ static inline void list_add(struct list_head *node, struct list_head *head)
 	head->next = node;
 }
 
+static inline void list_add_tail(struct list_head *node, struct list_head *head)
+{
+	list_add(node, head->prev);
+}
+
 static inline void list_del(struct list_head *node)
 {
 	node->prev->next = node->next;
@@ -34,6 +35,25 @@ static inline bool list_empty(const struct list_head *head)
 {
 	return head->next == head;
 }
+
+static inline size_t list_count_nodes(struct list_head *head)
+{
+	struct list_head *node;
+	size_t nr = 0;
+
+	for (node = head->next; node != head; node = node->next)
+		nr++;
+	return nr;
+}
+
+#define list_first_entry(head, type, member) \
+	container_of((head)->next, type, member)
+
+#define list_for_each_entry_safe(pos, tmp, head, member)		\
+	for (pos = container_of((head)->next, typeof(*pos), member);	\
+	     tmp = container_of(pos->member.next, typeof(*pos), member), \
+	     &pos->member != (head);					\
+	     pos = tmp)
 
 #define list_for_each_entry(pos, head, member)				\
 	for (pos = container_of((head)->next, typeof(*pos), member);	\

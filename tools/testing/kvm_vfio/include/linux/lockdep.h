@@ -26,6 +26,13 @@ void shim_might_sleep(const char *what);
 void shim_yield(void);
 void shim_yield_seed(unsigned int seed);
 
+#define lockdep_is_held(l)	shim_dep_held(&(l)->dep)
+
+#define lockdep_assert(cond) do {					\
+	if (!(cond))							\
+		SHIM_FAIL("%s: %s", __func__, #cond);			\
+} while (0)
+
 #define lockdep_assert_held(l) do {					\
 	if (!shim_dep_held(&(l)->dep))					\
 		SHIM_FAIL("%s: %s is not held", __func__, #l);		\

@@ -12,6 +12,12 @@ struct mutex {
 	struct shim_dep dep;
 };
 
+#define DEFINE_MUTEX(mutex_name)					\
+	struct mutex mutex_name = {					\
+		.lock = PTHREAD_MUTEX_INITIALIZER,			\
+		.dep = { .name = "&" #mutex_name },			\
+	}
+
 #define mutex_init(m)	shim_mutex_init(m, #m)
 
 void shim_mutex_init(struct mutex *m, const char *name);

@@ -6,8 +6,22 @@
 
 #define GFP_KERNEL		0
 #define GFP_KERNEL_ACCOUNT	0
+#define __GFP_ZERO		0
+#define __GFP_NOWARN		0
+
+#define kvzalloc(size, flags)		kzalloc(size, flags)
+#define kmalloc(size, flags)		shim_kmalloc(size)
+#define kmalloc_array(n, size, flags)	shim_kmalloc((n) * (size))
+#define kvfree(ptr)			kfree(ptr)
+#define kvfree_rcu(ptr, member)						\
+	do {								\
+		synchronize_rcu();					\
+		kfree(ptr);						\
+	} while (0)
 
 void *kzalloc(size_t size, int flags);
+/* With junk in it */
+void *shim_kmalloc(size_t size);
 void kfree(const void *ptr);
 
 /* For tests: objects not yet freed, and all calls so far. */
@@ -15,5 +29,6 @@ unsigned int shim_live_objects(void);
 unsigned int shim_allocations(void);
 
 DEFINE_FREE(kfree, void *, if (!IS_ERR_OR_NULL(_T)) kfree(_T))
+DEFINE_FREE(kvfree, void *, if (!IS_ERR_OR_NULL(_T)) kfree(_T))
 
 #endif

@@ -3,6 +3,7 @@
 #define _SHIM_TYPES_H
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,19 @@ typedef int32_t s32;
 typedef u32 __u32;
 typedef u64 __u64;
 typedef s32 __s32;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+	struct hlist_node **where;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
 
 #define __user
 #define __noreturn	__attribute__((noreturn))
@@ -48,6 +62,8 @@ void __printf(3, 4) shim_fail(const char *file, int line, const char *fmt, ...);
 		SHIM_FAIL("WARN_ON(%s)", #x);				\
 	_warn;								\
 })
+
+#define WARN_ON_ONCE(x)	WARN_ON(x)
 
 /* Once per line of code, until shim_forget_once(). */
 bool shim_once(bool *done);

@@ -65,7 +65,8 @@ struct vfio_group {
 struct vfio_group *vfio_group_from_file(struct file *file);
 int vfio_group_use_container(struct vfio_group *group);
 void vfio_group_unuse_container(struct vfio_group *group);
-long vfio_group_check_extension(struct vfio_group *group, unsigned long arg);
+long vfio_group_container_ioctl(struct vfio_group *group, unsigned int cmd,
+				unsigned long arg);
 bool vfio_external_in_use(struct vfio_group *group);
 void vfio_external_revoke(struct vfio_group *group);
 #else

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The world around the TCE code: hardware tables that keep a TLB, preregistered
+ * memory, groups and their windows, a VM.  It follows pci-ioda-tce.c of powernv and
+ * mm/book3s64/iommu_api.c of Linux 6.12, and adds what hardware and RCU do to those
+ * who break the rules:
+ *
+ *	an entry that was valid stays cached until a kill covers it, and whoever drops
+ *	a region's count while a cached or present entry needs it has failed;
+ *	a region that was looked up is gone at the end of the RCU section
+ */
+#ifndef _MODEL_TCE_H
+#define _MODEL_TCE_H
+
+#include <asm/kvm_spapr_tce.h>
+
+#include <shim_tce.h>
+
+#include "../test.h"
+
+#define MODEL_CACHED	6	/* values of one entry since its last kill */
+#define PERMS		(TCE_PCI_READ | TCE_PCI_WRITE)
+
+/* One entry of a hardware table */
+struct hw_entry {
+	u64 now;			/* address and permissions */
+	u64 cached[MODEL_CACHED];	/* what the TLB may still have */
+	unsigned int nr_cached;
+};
+
+struct hw {
+	struct iommu_table tbl;
+	int refs;
+	bool removed;			/* cleared: nobody may change it */
+	unsigned int forbidden;		/* atomic: groups that are dead */
+	unsigned long leaf;		/* entries in a leaf */
+	unsigned long nr_leaves;
+	struct hw_entry **entries;	/* by leaf; NULL: not there */
+	__be64 **view;
+	struct hw *next;
+};
+
+/* Preregistered memory; hpa is (number + 1) << 36, its blocks backwards. */
+struct region {
+	unsigned long ua, size;
+	unsigned int shift;		/* of the host's pages */
+	long mapped;
+	bool listed;
+	long reach;			/* entries that the hardware may use */
+	struct page *pages;
+	unsigned int number;
+};
+
+struct vfio_external_user {
+	bool dead;
+};
+
+struct iommu_group {
+	struct iommu_table_group *data;
+	struct iommu_table_group tables;
+	struct vfio_external_user user;
+	struct kvm_spapr_tce_holder holder;
+	struct hw *counted_dead[IOMMU_TABLE_GROUP_MAX_TABLES];
+};
+
+struct hw_counts {
+	unsigned long kills, killed, exchanges, fetches, fetched, lookups;
+	int tables, tce_pages;
+};
+
+extern struct hw_counts hw_counts;
+
+/* Hardware */
+struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf);
+void hw_put(struct hw *hw);
+u64 hw_now(struct hw *hw, unsigned long i);
+unsigned long hw_view(struct hw *hw, unsigned long i);
+/* What user space does through the container: VFIO_IOMMU_MAP_DMA, v2 or v1 */
+void hw_user_map(struct hw *hw, unsigned long i, struct region *region,
+		 unsigned long ua, u64 perms, bool v2);
+unsigned long hw_stale(void);
+
+/* Memory */
+struct region *region_new(unsigned long ua, unsigned long size, unsigned int shift);
+struct region *region_of(unsigned long ua, unsigned long size);
+u64 region_hpa(const struct region *region, unsigned long ua);
+/* VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY in two steps; false: EBUSY */
+bool region_unregister_begin(struct region *region);
+void region_unregister_end(struct region *region);
+void region_return(struct region *region);
+struct region *region_nr(unsigned int nr);
+
+/* Groups */
+struct iommu_group *group_new(int preregistered);
+void group_set_window(struct iommu_group *group, int nr, struct hw *hw);
+/* VFIO_IOMMU_SPAPR_TCE_REMOVE for groups that share it; the hw is put. */
+void hw_remove(struct hw *hw, struct iommu_group **groups, int nr);
+void group_revoke(struct iommu_group *group);
+void group_del(struct iommu_group *group);
+
+/* The VM */
+struct kvm *vm_new(void);
+void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags);
+int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entries);
+int vm_attach(struct kvm *kvm, struct iommu_group *group, int table);
+/* What copy_from_user() finds at @ua; what is read is junk afterwards. */
+void user_list(unsigned long ua, const u64 *list, unsigned int nr);
+
+#endif
