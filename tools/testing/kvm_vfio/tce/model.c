@@ -29,7 +29,7 @@ struct iommu_group *group_new(int preregistered)
 	struct iommu_group *group = calloc(1, sizeof(*group));
 	int i = 0;
 
-	group->data = &group->tables;
+	group->data = calloc(1, sizeof(*group->data));
 	group->holder.user = &group->user;
 	group->holder.alive = user_alive;
 	group->holder.preregistered = preregistered;
@@ -47,7 +47,9 @@ void *iommu_group_get_iommudata(struct iommu_group *group)
 
 void group_set_window(struct iommu_group *group, int nr, struct hw *hw)
 {
-	__atomic_store_n(&group->tables.tables[nr], hw ? &hw->tbl : NULL,
+	if (!group->data)
+		group->data = calloc(1, sizeof(*group->data));
+	__atomic_store_n(&group->data->tables[nr], hw ? &hw->tbl : NULL,
 			 __ATOMIC_RELEASE);
 }
 
@@ -55,7 +57,8 @@ void hw_remove(struct hw *hw, struct iommu_group **from, int nr)
 {
 	for (int i = 0; i < nr; i++)
 		for (int slot = 0; slot < IOMMU_TABLE_GROUP_MAX_TABLES; slot++)
-			if (from[i]->tables.tables[slot] == &hw->tbl)
+			if (from[i]->data &&
+			    from[i]->data->tables[slot] == &hw->tbl)
 				group_set_window(from[i], slot, NULL);
 	synchronize_rcu();
 	hw_put(hw);
@@ -63,7 +66,7 @@ void hw_remove(struct hw *hw, struct iommu_group **from, int nr)
 
 void group_revoke(struct iommu_group *group)
 {
-	struct iommu_table **tables = group->tables.tables;
+	struct iommu_table **tables = group->data->tables;
 
 	WRITE_ONCE(group->user.dead, true);
 	synchronize_rcu();
@@ -75,6 +78,9 @@ void group_revoke(struct iommu_group *group)
 				   __ATOMIC_ACQ_REL);
 		group_set_window(group, i, NULL);
 	}
+	/* The device may be unplugged, and its PE with it. */
+	free(group->data);
+	group->data = NULL;
 }
 
 /* DEL: afterwards other groups may go on. */
@@ -298,8 +304,10 @@ void model_end(void)
 	for (int fd = 0; fd < SHIM_FDS; fd++)
 		shim_close(fd);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
-		if (groups[i])
+		if (groups[i]) {
 			group_del(groups[i]);
+			free(groups[i]->data);
+		}
 		free(groups[i]);
 		groups[i] = NULL;
 	}

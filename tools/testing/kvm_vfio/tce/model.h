@@ -56,8 +56,7 @@ struct vfio_external_user {
 };
 
 struct iommu_group {
-	struct iommu_table_group *data;
-	struct iommu_table_group tables;
+	struct iommu_table_group *data;		/* gone once it is dead */
 	struct vfio_external_user user;
 	struct kvm_spapr_tce_holder holder;
 	struct hw *counted_dead[IOMMU_TABLE_GROUP_MAX_TABLES];

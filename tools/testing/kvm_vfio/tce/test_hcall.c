@@ -121,6 +121,9 @@ static void put_sequence(const struct shape *shape)
 
 TEST(puts, "H_PUT_TCE: map, remap in the same and another region, poison, unmap")
 {
+	static const struct shape small = { 12, 0, 1200, 1, { 12 }, { 0 } };
+
+	put_sequence(&small);
 	put_sequence(&shape_plain);
 	put_sequence(&shape_levels);
 	put_sequence(&shape_two);
@@ -419,4 +422,15 @@ TEST(regions, "a region that is going, or too small: H_TOO_HARD, old as a whole"
 	region_return(region_nr(0));
 	region_return(region_nr(1));
 	list(&w, 0, tces, 70, H_SUCCESS, 1);
+}
+
+/* Smaller than the host's pages */
+TEST(small_pages, "pages of 4K at any offset in the host's")
+{
+	static const struct shape shape = { 12, 0, 100, 1, { 12 }, { 0 } };
+	struct world w = world_new(&shape, 1);
+
+	for (u64 i = 0; i < 17; i++)
+		put(&w, i, (GPA_B + (i << 12)) | RW, H_SUCCESS, 1);
+	put(&w, 3, (GPA_A + 0x5000) | RO, H_SUCCESS, 1);
 }

@@ -112,6 +112,7 @@ TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 	struct iommu_table_ops none = *hw->tbl.it_ops;
 	const struct iommu_table_ops *ops = hw->tbl.it_ops;
 
+	free(mdev->data);
 	mdev->data = NULL;
 	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
 	group_set_window(group, 1, hw);
@@ -155,8 +156,10 @@ TEST(attach_sweep, "attach: each allocation fails in turn, nothing is left")
 		EXPECT_EQ(hw->refs, what ? 1 : 2);
 	} while (what);
 	EXPECT(points >= 3);
+	n = shim_live_objects();
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(vm_attach(kvm, group, table), 0);
+	EXPECT_EQ(shim_live_objects(), n);
 	EXPECT_EQ(hw->refs, 2);
 	group_del(group);
 	EXPECT_EQ(hw->refs, 1);

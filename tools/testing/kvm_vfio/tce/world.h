@@ -16,7 +16,7 @@
 #include "model.h"
 
 #define LIOBN		0x80000001UL
-#define MB		0x100000UL
+#define MB		(1024 * 1024UL)
 
 /* Guest memory, by guest address; UA_* is where it is in user space. */
 #define GPA_A		0UL			/* region 0 */

@@ -24,12 +24,18 @@ all: $(KVM_VFIO_PROGS)
 
 # What more than one program is made of; each is told of a change in any header.
 KVM_VFIO_HEADERS := $(wildcard $(KVM_VFIO_DIR)/include/*vfio*.h)
+KVM_VFIO_HEADERS += $(KVM_VFIO_DIR)/include/ppc64_guest.h
 
 $(OUTPUT)/kvm_vfio_lib_%.o: $(KVM_VFIO_DIR)/lib/vfio_%.c $(KVM_VFIO_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -c $< -o $@
 
+$(OUTPUT)/kvm_vfio_lib_guest.o: $(KVM_VFIO_DIR)/lib/ppc64_guest.c $(KVM_VFIO_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -c $< -o $@
+
 $(OUTPUT)/kvm_vfio_fuzz_test: $(OUTPUT)/kvm_vfio_lib_model.o
+$(filter $(OUTPUT)/kvm_vfio_tce%,$(KVM_VFIO_PROGS)): $(OUTPUT)/kvm_vfio_lib_tce.o $(OUTPUT)/kvm_vfio_lib_guest.o
 
 $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.o \
 		$(OUTPUT)/kvm_vfio_lib_probe.o \

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two vCPUs do TCE hypercalls with whatever is in their registers, on the same
+ * entries, and while a third thread rewrites the lists that they pass.
+ *
+ * First alone: afterwards, what the guest reads back agrees with how often its memory
+ * is counted as mapped.  Then while the VMM makes, attaches and removes all there is:
+ * afterwards, nothing is left.  (What a host that crashes shows is a lost machine.)
+ *
+ *	TCE_S	seconds, 20 by default, a quarter of them alone
+ *	TCE_SEED	for the random numbers
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "vfio_tce.h"
+#include "vfio_util.h"
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+#define MIB		(1024 * 1024UL)
+#define PAGE		4096UL
+#define SHIFT		12
+#define LIOBN		0x80000000UL	/* the window at 0 */
+#define LIOBN_LARGE	0x80000001UL	/* the window with larger pages */
+#define LIOBN_SOFT	0x80000002UL	/* no window */
+#define ENTRIES		16384UL
+#define WINDOW		(ENTRIES << SHIFT)
+
+/*
+ * Slot 0 is guest memory of which the first half is preregistered.  Slot 1 comes and
+ * goes, its memory is part of that.  Slot 2 is of another region, which comes and goes:
+ * entries with its pages are for the window with larger pages, which can never map
+ * it, as it has no huge pages.  A region that is unregistered while it is mapped
+ * would stay for ever, by defect 16 of the stock container.
+ */
+#define MEMORY		(16 * MIB)
+#define REGION		(8 * MIB)
+#define SLOT1		0x10000000000UL
+#define SLOT1_SIZE	(1 * MIB)
+#define SLOT2		0x20000000000UL
+#define SLOT2_SIZE	(1 * MIB)
+#define LIST		PPC64_FREE
+#define NR_LISTS	4
+#define PAGES		(2 * MIB)
+
+#define NR_VCPUS	2
+
+enum outcome { SUCCESS, PARAMETER, TO_USER, NR_OUTCOMES };
+
+struct guest {
+	struct ppc64_vcpu vcpu;
+	uint64_t random;
+	unsigned long outcomes[4][NR_OUTCOMES];
+	unsigned long strange;
+	pthread_t thread;
+};
+
+static const uint64_t hcalls[] = {
+	H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE
+};
+
+static struct vfio_test_device device;
+static struct ppc64_vm vm;
+static struct guest guests[NR_VCPUS];
+static uint8_t *comes_and_goes;
+static int dev, group, container, table, table_large;
+static uint64_t large_start;
+static bool stop, churn;
+
+/* Splitmix: one multiplication less than what is better, and good enough. */
+static uint64_t random64(uint64_t *state)
+{
+	uint64_t x = *state += 0x9e3779b97f4a7c15UL;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9UL;
+	return x ^ x >> 29;
+}
+
+static unsigned int below(uint64_t *state, unsigned int limit)
+{
+	return (random64(state) >> 16) % limit;
+}
+
+static uint64_t some_number(uint64_t *state)
+{
+	switch (below(state, 4)) {
+	case 0:
+		return random64(state);
+	case 1:
+		return ~0UL << below(state, 64);
+	case 2:
+		return 1UL << below(state, 64);
+	default:
+		return (1UL << below(state, 64)) - 1;
+	}
+}
+
+static uint64_t some_liobn(uint64_t *state)
+{
+	static const uint64_t liobns[] = { LIOBN, LIOBN, LIOBN, LIOBN_LARGE, LIOBN_SOFT };
+
+	if (!below(state, 32))
+		return some_number(state);
+	return liobns[below(state, ARRAY_SIZE(liobns))];
+}
+
+static uint64_t some_ioba(uint64_t *state, uint64_t liobn)
+{
+	uint64_t ioba = below(state, ENTRIES);
+
+	if (!below(state, 16))
+		return some_number(state);
+	/* Mostly the same few, so that both vCPUs want them. */
+	if (below(state, 4))
+		ioba = below(state, 2) ? ioba % 64 : ENTRIES - 1 - ioba % 64;
+	return liobn == LIOBN_LARGE ? large_start + (ioba << 16) : ioba << SHIFT;
+}
+
+static uint64_t some_tce(uint64_t *state, uint64_t liobn)
+{
+	uint64_t bits = below(state, 4);
+
+	if (liobn == LIOBN_LARGE && below(state, 8))
+		return (SLOT2 + (below(state, SLOT2_SIZE >> 16) << 16)) | bits;
+	switch (below(state, 16)) {
+	case 0:
+		return some_number(state);
+	case 1:
+		return 0;
+	case 2:
+		return (PAGES + below(state, PAGE)) | bits;
+	case 3:
+		return (REGION + below(state, 64) * PAGE) | bits;
+	case 4:
+		return (SLOT1 + below(state, 512) * PAGE) | bits;
+	case 5:
+		return 0xdead000UL | below(state, PAGE);
+	default:
+		return (PAGES + below(state, 512) * PAGE) | bits;
+	}
+}
+
+static uint64_t some_count(uint64_t *state)
+{
+	static const uint64_t counts[] = { 0, 1, 2, 511, 512, 513, ENTRIES, ENTRIES + 1 };
+
+	switch (below(state, 8)) {
+	case 0:
+		return some_number(state);
+	case 1:
+		return counts[below(state, ARRAY_SIZE(counts))];
+	default:
+		return below(state, 64);
+	}
+}
+
+static uint64_t some_list(uint64_t *state)
+{
+	switch (below(state, 16)) {
+	case 0:
+		return some_number(state);
+	case 1:
+		return SLOT1 + below(state, 512) * PAGE;
+	case 2:
+		return LIST + below(state, PAGE);
+	default:
+		return LIST + below(state, NR_LISTS) * PAGE;
+	}
+}
+
+static unsigned int some_request(struct guest *guest)
+{
+	uint64_t *state = &guest->random, liobn = some_liobn(state);
+	unsigned int what = below(state, ARRAY_SIZE(hcalls));
+	struct ppc64_request request = {
+		.repeat = 1 + below(state, 8),
+		.nr = hcalls[what],
+		.args = { liobn, some_ioba(state, liobn) },
+		.step = { below(state, 4) ? PAGE : 0 },
+	};
+
+	switch (hcalls[what]) {
+	case H_PUT_TCE:
+		request.args[2] = some_tce(state, liobn);
+		break;
+	case H_PUT_TCE_INDIRECT:
+		request.args[2] = some_list(state);
+		request.args[3] = some_count(state);
+		break;
+	case H_STUFF_TCE:
+		request.args[2] = some_tce(state, liobn);
+		if (below(state, 8))
+			request.args[2] &= ~TCE_RW;
+		request.args[3] = some_count(state);
+		break;
+	}
+	*guest->vcpu.request = request;
+	return what;
+}
+
+static void *guest_thread(void *arg)
+{
+	struct guest *guest = arg;
+	unsigned int what;
+	long ret;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		what = some_request(guest);
+		ppc64_vcpu_run(&guest->vcpu);
+		ret = (long)guest->vcpu.request->ret;
+		if (guest->vcpu.nr_to_user)
+			guest->outcomes[what][TO_USER]++;
+		else if (ret == H_SUCCESS)
+			guest->outcomes[what][SUCCESS]++;
+		else if (ret == H_PARAMETER)
+			guest->outcomes[what][PARAMETER]++;
+		else
+			guest->strange++;
+	}
+	return NULL;
+}
+
+/* The lists change while they are being read. */
+static void *scribbler_thread(void *arg)
+{
+	uint64_t *state = arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		tce_list_set(&vm, LIST + below(state, NR_LISTS) * PAGE,
+			     below(state, 64), some_tce(state, LIOBN));
+	return NULL;
+}
+
+/*
+ * What the VMM does meanwhile
+ */
+static int table_of(uint64_t liobn)
+{
+	if (liobn == LIOBN)
+		return tce_table(vm.fd, LIOBN, SHIFT, 0, ENTRIES);
+	return tce_table(vm.fd, LIOBN_LARGE, 16, large_start >> 16, ENTRIES);
+}
+
+/* A window that is missing at the moment is no mistake. */
+static void attach(void)
+{
+	int ret = __kvm_vfio_set_spapr_tce(dev, group, table);
+
+	VFIO_ASSERT(!ret || ret == -EINVAL, "no window for it: %d", ret);
+	ret = __kvm_vfio_set_spapr_tce(dev, group, table_large);
+	VFIO_ASSERT(!ret || ret == -EINVAL, "no window for it: %d", ret);
+}
+
+static void new_table(void)
+{
+	close(table);
+	table = table_of(LIOBN);
+	attach();
+}
+
+static void new_member(void)
+{
+	kvm_vfio_del(dev, group);
+	kvm_vfio_add(dev, group);
+	attach();
+}
+
+static void new_device(void)
+{
+	close(dev);
+	dev = kvm_vfio_create(vm.fd);
+	kvm_vfio_add(dev, group);
+	attach();
+}
+
+static void new_window(void)
+{
+	long mapped;
+
+	tce_window_remove(container, 0);
+	mapped = tce_region_mapped(container, vm.memory, REGION);
+	VFIO_ASSERT(!mapped, "without a window, mapped %ld times", mapped);
+	VFIO_ASSERT(!tce_window_create(container, SHIFT, WINDOW), "not at 0");
+	attach();
+}
+
+static void new_large_window(void)
+{
+	tce_window_remove(container, large_start);
+	VFIO_ASSERT(tce_window_create(container, 16, ENTRIES << 16) == large_start,
+		    "the large window is elsewhere");
+	attach();
+}
+
+static void new_slot(void)
+{
+	ppc64_vm_slot(&vm, 1, 0, SLOT1, vm.memory + PAGES, 0);
+	ppc64_vm_slot(&vm, 1, 0, SLOT1, vm.memory + PAGES, SLOT1_SIZE);
+}
+
+static void new_region(void)
+{
+	long locked = locked_kib();
+	int ret = __vfio_memory_unregister(container, comes_and_goes, SLOT2_SIZE);
+
+	VFIO_ASSERT(!ret && locked_kib() == locked - (long)(SLOT2_SIZE / 1024),
+		    "unregister: %d", ret);
+	ret = __vfio_memory_register(container, comes_and_goes, SLOT2_SIZE);
+	VFIO_ASSERT(!ret, "register: %d", ret);
+}
+
+static void (* const changes[])(void) = {
+	attach, new_table, new_member, new_device, new_window, new_large_window,
+	new_slot, new_region
+};
+
+static void change_for(double seconds, uint64_t *state, unsigned long *nr)
+{
+	time_t end = time(NULL) + (time_t)seconds;
+	unsigned int what;
+
+	while (time(NULL) < end) {
+		what = below(state, ARRAY_SIZE(changes));
+		/* With pages of 64 KiB the region could be mapped. */
+		if (changes[what] == new_region && getpagesize() > (int)PAGE)
+			continue;
+		changes[what]();
+		++*nr;
+	}
+}
+
+/* Without changes, whoever wants to know the time only. */
+static unsigned long run(unsigned long seconds, uint64_t *random)
+{
+	uint64_t scribbles = random64(random);
+	struct timespec wait = { .tv_sec = seconds };
+	unsigned long nr = 0;
+	pthread_t scribbler;
+	unsigned int i;
+
+	stop = false;
+	VFIO_ASSERT(!pthread_create(&scribbler, NULL, scribbler_thread, &scribbles),
+		    "thread");
+	for (i = 0; i < NR_VCPUS; i++)
+		VFIO_ASSERT(!pthread_create(&guests[i].thread, NULL, guest_thread,
+					    &guests[i]), "thread");
+	if (churn)
+		change_for(seconds, random, &nr);
+	else
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_join(guests[i].thread, NULL);
+	pthread_join(scribbler, NULL);
+	return nr;
+}
+
+static void set_up(uint64_t *random)
+{
+	unsigned int i;
+
+	ppc64_vm_open(&vm, MEMORY);
+	for (i = 0; i < NR_VCPUS; i++) {
+		ppc64_vcpu_open(&guests[i].vcpu, &vm);
+		guests[i].random = random64(random);
+	}
+	comes_and_goes = vfio_dma_buffer(SLOT2_SIZE);
+	ppc64_vm_slot(&vm, 1, 0, SLOT1, vm.memory + PAGES, SLOT1_SIZE);
+	ppc64_vm_slot(&vm, 2, 0, SLOT2, comes_and_goes, SLOT2_SIZE);
+	dev = kvm_vfio_create(vm.fd);
+	group = vfio_group_open(device.group);
+	container = vfio_container_open();
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container);
+	VFIO_ASSERT(!__vfio_memory_register(container, vm.memory, REGION) &&
+		    !__vfio_memory_register(container, comes_and_goes, SLOT2_SIZE),
+		    "register memory");
+	tce_window_drop_default(container);
+	VFIO_ASSERT(!tce_window_create(container, SHIFT, WINDOW), "not at 0");
+	large_start = tce_window_create(container, 16, ENTRIES << 16);
+	kvm_vfio_add(dev, group);
+	table = table_of(LIOBN);
+	table_large = table_of(LIOBN_LARGE);
+	tce_table(vm.fd, LIOBN_SOFT, SHIFT, 0, ENTRIES);
+	attach();
+}
+
+/* Entries of both windows that map something, as the guest reads them */
+static long count_mapped(void)
+{
+	struct ppc64_vcpu *vcpu = &guests[0].vcpu;
+	uint64_t i, tce;
+	long nr = 0;
+
+	for (i = 0; i < ENTRIES; i++) {
+		VFIO_ASSERT(!h_get_tce(vcpu, LIOBN, i << SHIFT, &tce), "H_GET_TCE");
+		nr += !!(tce & TCE_RW);
+		VFIO_ASSERT(!h_get_tce(vcpu, LIOBN_LARGE, large_start + (i << 16), &tce),
+			    "H_GET_TCE");
+		nr += !!(tce & TCE_RW);
+	}
+	return nr;
+}
+
+static bool entries_agree(void)
+{
+	long entries = count_mapped();
+	long mapped = tce_region_mapped(container, vm.memory, REGION) +
+		tce_region_mapped(container, comes_and_goes, SLOT2_SIZE);
+
+	ksft_print_msg("%ld entries map something, counted as mapped: %ld\n", entries,
+		       mapped);
+	return entries && entries == mapped;
+}
+
+/* Each hypercall had each outcome that it can have, and no other. */
+static bool all_outcomes(void)
+{
+	bool all = true;
+	unsigned int what, i;
+	unsigned long nr[NR_OUTCOMES];
+
+	for (what = 0; what < ARRAY_SIZE(hcalls); what++) {
+		for (i = 0; i < NR_OUTCOMES; i++) {
+			nr[i] = guests[0].outcomes[what][i] + guests[1].outcomes[what][i];
+			all = all && nr[i];
+		}
+		ksft_print_msg("hypercall %#llx: %lu successes, %lu refused, %lu to user\n",
+			       (unsigned long long)hcalls[what], nr[SUCCESS],
+			       nr[PARAMETER], nr[TO_USER]);
+	}
+	return all && !guests[0].strange && !guests[1].strange;
+}
+
+static bool memory_comes_back(void)
+{
+	long locked;
+
+	tce_window_remove(container, 0);
+	tce_window_remove(container, large_start);
+	if (tce_region_mapped(container, vm.memory, REGION) ||
+	    tce_region_mapped(container, comes_and_goes, SLOT2_SIZE))
+		return false;
+	locked = locked_kib();
+	return !__vfio_memory_unregister(container, vm.memory, REGION) &&
+	       !__vfio_memory_unregister(container, comes_and_goes, SLOT2_SIZE) &&
+	       locked_kib() == locked - (long)((REGION + SLOT2_SIZE) / 1024);
+}
+
+static unsigned long env_number(const char *name, unsigned long otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? strtoul(value, NULL, 0) : otherwise;
+}
+
+int main(void)
+{
+	unsigned long seconds = env_number("TCE_S", 20), changed;
+	uint64_t random = env_number("TCE_SEED", time(NULL));
+	struct vfio_refs before, after;
+	int log, first;
+	long locked;
+
+	ksft_print_header();
+	vfio_test_init(&device, 1, 1);
+	if (!tce_watch_regions())
+		ksft_exit_skip("the kernel cannot be watched\n");
+	ksft_set_plan(6);
+	ksft_print_msg("TCE_SEED=%llu TCE_S=%lu\n", (unsigned long long)random, seconds);
+	log = kmsg_open();
+	/* The VM that stays open (vfio_test_init) may come after the log. */
+	first = dup(log);
+	vfio_refs_read(&before);
+	locked = locked_kib();
+	set_up(&random);
+	run(seconds / 4, &random);
+	ksft_test_result(entries_agree(), "entries_agree_with_counts\n");
+	churn = true;
+	changed = run(seconds - seconds / 4, &random);
+	ksft_print_msg("%lu changes by the VMM\n", changed);
+	ksft_test_result(all_outcomes(), "all_outcomes\n");
+	ksft_test_result(memory_comes_back(), "memory_comes_back\n");
+	ppc64_vcpu_close(&guests[0].vcpu);
+	ppc64_vcpu_close(&guests[1].vcpu);
+	close_range(first, ~0U, 0);
+	vfio_refs_read(&after);
+	ksft_test_result(vfio_refs_equal(&before, &after), "module_use_counts_back\n");
+	ksft_test_result(locked_kib() == locked, "no_memory_locked\n");
+	ksft_test_result(!kmsg_splats(log), "no_kernel_warning\n");
+	ksft_finished();
+}
+#else
+int main(void)
+{
+	ksft_exit_skip("POWER only\n");
+}
+#endif
