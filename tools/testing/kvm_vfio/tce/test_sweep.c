@@ -76,13 +76,13 @@ static void sweep(const struct sweep *s, int points)
 
 static void sweep_all(const struct shape *shape, u64 first, u64 nr)
 {
-	static const u64 befores[] = {
+	static const u64 earlier[] = {
 		0, GPA_A | RW, GPA_B | RO, (GPA_A + MB) | RO
 	};
 	struct sweep s = { .shape = shape, .first = first, .nr = nr };
 
-	for (size_t i = 0; i < ARRAY_SIZE(befores); i++) {
-		s.before = befores[i];
+	for (size_t i = 0; i < ARRAY_SIZE(earlier); i++) {
+		s.before = earlier[i];
 		s.new = GPA_A | RW;
 		s.hole = 0;
 		sweep(&s, 5);

@@ -21,7 +21,7 @@
 /* Guest memory, by guest address; UA_* is where it is in user space. */
 #define GPA_A		0UL			/* region 0 */
 #define GPA_B		(32 * MB)		/* region 1, in the same slot */
-#define GPA_RO		(1UL << 32)		/* region 2, a slot of its own */
+#define GPA_RO		(4096 * MB)		/* region 2, a slot of its own */
 #define GPA_UNKNOWN	(2UL << 32)		/* not preregistered */
 #define GPA_SKEWED	(3UL << 32)		/* region 3, one host page off */
 #define GPA_LIST	(4UL << 32)
