@@ -257,7 +257,7 @@ void world_check(struct world *w, struct snapshot *before, u64 first,
 		if (in && is_new(w, i, tce))
 			continue;
 		if ((in && done > 0) || !is_old(w, before, i))
-			SHIM_FAIL("%lu, %s: %#lx, not %#lx or %#lx; hardware %#lx, %#lx, was %#lx, %#lx",
+			SHIM_FAIL("%lu, %s: %#lx, not %#lx, %#lx; hw %#lx, %#lx, was %#lx, %#lx",
 				  (unsigned long)i, in ? "of the request" : "of others",
 				  (unsigned long)world_get(w, i),
 				  (unsigned long)before->shadow[i],
