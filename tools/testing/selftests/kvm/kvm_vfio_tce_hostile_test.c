@@ -4,8 +4,9 @@
  * entries, and while a third thread rewrites the lists that they pass.
  *
  * First alone: afterwards, what the guest reads back agrees with how often its memory
- * is counted as mapped.  Then while the VMM makes, attaches and removes all there is:
- * afterwards, nothing is left.  (What a host that crashes shows is a lost machine.)
+ * is counted as mapped.  Then while the VMM makes, attaches and removes all there is,
+ * and the host takes the device and gives it back: afterwards, nothing is left.  (What
+ * a host that crashes shows is a lost machine.)
  *
  *	TCE_S	seconds, 20 by default, a quarter of them alone
  *	TCE_SEED	for the random numbers
@@ -318,9 +319,38 @@ static void new_region(void)
 	VFIO_ASSERT(!ret, "register: %d", ret);
 }
 
+/* All that a group is good for, as far as the container keeps it. */
+static void open_group(void)
+{
+	group = vfio_group_open(device.group);
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container);
+	VFIO_ASSERT(!__vfio_memory_register(container, vm.memory, REGION) &&
+		    !__vfio_memory_register(container, comes_and_goes, SLOT2_SIZE),
+		    "register memory");
+	tce_window_drop_default(container);
+	VFIO_ASSERT(!tce_window_create(container, SHIFT, WINDOW), "not at 0");
+	large_start = tce_window_create(container, 16, ENTRIES << 16);
+	kvm_vfio_add(dev, group);
+}
+
+/* With its last group, the container loses its windows and regions. */
+static void host_takes_device(void)
+{
+	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
+				   device.bdf), "unbind");
+	VFIO_ASSERT(__kvm_vfio_set_spapr_tce(dev, group, table) == -EINVAL,
+		    "a dead group takes a table");
+	kvm_vfio_del(dev, group);
+	close(group);
+	vfio_bind(device.bdf);
+	open_group();
+	attach();
+}
+
 static void (* const changes[])(void) = {
 	attach, new_table, new_member, new_device, new_window, new_large_window,
-	new_slot, new_region
+	new_slot, new_region, host_takes_device
 };
 
 static void change_for(double seconds, uint64_t *state, unsigned long *nr)
@@ -377,17 +407,8 @@ static void set_up(uint64_t *random)
 	ppc64_vm_slot(&vm, 1, 0, SLOT1, vm.memory + PAGES, SLOT1_SIZE);
 	ppc64_vm_slot(&vm, 2, 0, SLOT2, comes_and_goes, SLOT2_SIZE);
 	dev = kvm_vfio_create(vm.fd);
-	group = vfio_group_open(device.group);
 	container = vfio_container_open();
-	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
-	VFIO_ASSERT(!__vfio_memory_register(container, vm.memory, REGION) &&
-		    !__vfio_memory_register(container, comes_and_goes, SLOT2_SIZE),
-		    "register memory");
-	tce_window_drop_default(container);
-	VFIO_ASSERT(!tce_window_create(container, SHIFT, WINDOW), "not at 0");
-	large_start = tce_window_create(container, 16, ENTRIES << 16);
-	kvm_vfio_add(dev, group);
+	open_group();
 	table = table_of(LIOBN);
 	table_large = table_of(LIOBN_LARGE);
 	tce_table(vm.fd, LIOBN_SOFT, SHIFT, 0, ENTRIES);
