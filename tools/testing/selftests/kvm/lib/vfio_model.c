@@ -35,7 +35,7 @@
 #include "vfio_model.h"
 #include "vfio_util.h"
 
-#define MAX_STATES	40000
+#define MAX_STATES	400000	/* memory is taken when it is used */
 #define MAX_HELD	8
 #define NO_FILE		(-1)
 #define BAD_FD		(-2)
