@@ -753,15 +753,15 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	u64 value = tce;
 	unsigned long ua;
 	long ret;
+	int idx;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-
-	ret = tce_find_range(&request, liobn, ioba);
-	if (ret)
-		return ret;
 	request.tces = &value;
-	ret = tce_translate_all(&request, &ua);
-	return ret ?: tce_change(&request);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	ret = tce_find_range(&request, liobn, ioba) ?:
+	      tce_translate_all(&request, &ua) ?:
+	      tce_change(&request);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
 
@@ -769,20 +769,27 @@ EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
 static long tce_list_address(struct tce_request *request, u64 liobn, u64 ioba,
 			     u64 gpa, void __user **address)
 {
+	int idx = srcu_read_lock(&request->kvm->srcu);
 	struct kvm_memory_slot *slot;
 	long ret;
 
-	guard(srcu)(&request->kvm->srcu);
-
 	ret = tce_find_range(request, liobn, ioba);
-	if (ret)
-		return ret;
 	slot = __gfn_to_memslot(kvm_memslots(request->kvm), gpa >> PAGE_SHIFT);
-	if (!slot)
-		return H_TOO_HARD;
-	*address = (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
-				   offset_in_page(gpa));
-	return H_SUCCESS;
+	if (slot)
+		*address = (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
+					   offset_in_page(gpa));
+	srcu_read_unlock(&request->kvm->srcu, idx);
+	return ret ?: slot ? H_SUCCESS : H_TOO_HARD;
+}
+
+/* Where there is no table, user space judges the arguments. */
+static long tce_bad_list(struct kvm *kvm, u64 liobn)
+{
+	int idx = srcu_read_lock(&kvm->srcu);
+	bool found = kvmppc_tce_find(kvm, liobn);
+
+	srcu_read_unlock(&kvm->srcu, idx);
+	return found ? H_PARAMETER : H_TOO_HARD;
 }
 
 /**
@@ -833,12 +840,10 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct tce_list *list __free(kfree) = NULL;
 	void __user *address = NULL;
 	long ret;
+	int idx;
 
-	/* Where there is no table, user space judges the arguments. */
-	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1)) {
-		guard(srcu)(&vcpu->kvm->srcu);
-		return kvmppc_tce_find(vcpu->kvm, liobn) ? H_PARAMETER : H_TOO_HARD;
-	}
+	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1))
+		return tce_bad_list(vcpu->kvm, liobn);
 	ret = tce_list_address(&request, liobn, ioba, tce_list, &address);
 	if (ret)
 		return ret;
@@ -846,15 +851,14 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 	if (!list || tce_fetch(list, address, npages))
 		return H_TOO_HARD;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-
-	/* Another table may have taken its name meanwhile. */
-	ret = tce_find_range(&request, liobn, ioba);
-	if (ret)
-		return ret;
 	request.tces = list->tces;
-	ret = tce_translate_all(&request, list->uas);
-	return ret ?: tce_change(&request);
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	/* Another table may have taken its name meanwhile. */
+	ret = tce_find_range(&request, liobn, ioba) ?:
+	      tce_translate_all(&request, list->uas) ?:
+	      tce_change(&request);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
 
@@ -883,15 +887,16 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		.value = tce_value,
 	};
 	long ret;
+	int idx;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba);
-	if (ret)
-		return ret;
-	if (tce_value & TCE_PERMISSIONS)
-		return H_PARAMETER;
-	return tce_change(&request);
+	if (!ret && tce_value & TCE_PERMISSIONS)
+		ret = H_PARAMETER;
+	if (!ret)
+		ret = tce_change(&request);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);
 
@@ -914,16 +919,18 @@ long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct page *page;
 	const u64 *tces;
 	long ret;
+	int idx;
 
-	guard(srcu)(&vcpu->kvm->srcu);
-
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba);
 	if (ret)
-		return ret;
+		goto unlock;
 	page = READ_ONCE(request.table->pages[request.first / TCES_PER_PAGE]);
 	tces = page ? page_address(page) : NULL;
 	kvmppc_set_gpr(vcpu, 4,
 		       tces ? READ_ONCE(tces[request.first % TCES_PER_PAGE]) : 0);
-	return H_SUCCESS;
+unlock:
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_get_tce);
