@@ -345,11 +345,12 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 	attachment->link = link;
 	attachment->group = group;
 
-	guard(spinlock)(&table->lock);
+	spin_lock(&table->lock);
 	list_add(&attachment->node, &link->attachments);
 	list_add(&attachment->holder_node, &holder->attachments);
 	if (is_new)
 		tce_link_publish(table, link);
+	spin_unlock(&table->lock);
 	return 0;
 }
 

@@ -278,22 +278,29 @@ static bool tce_table_live(const struct kvmppc_tce_table *table)
 	return true;
 }
 
+/* sparse cannot count locks in a loop, so it is told that there are none. */
 static void tce_lock(struct kvmppc_tce_table *table)
+	__acquires(RCU) __acquires(&table->lock)
 {
 	struct tce_link *link;
 
 	rcu_read_lock();
 	spin_lock(&table->lock);
-	list_for_each_entry(link, &table->links, node)
+	list_for_each_entry(link, &table->links, node) {
 		spin_lock_nest_lock(&link->hw->lock, &table->lock);
+		__release(&link->hw->lock);
+	}
 }
 
 static void tce_unlock(struct kvmppc_tce_table *table)
+	__releases(&table->lock) __releases(RCU)
 {
 	struct tce_link *link;
 
-	list_for_each_entry(link, &table->links, node)
+	list_for_each_entry(link, &table->links, node) {
+		__acquire(&link->hw->lock);
 		spin_unlock(&link->hw->lock);
+	}
 	spin_unlock(&table->lock);
 	rcu_read_unlock();
 }
