@@ -29,7 +29,13 @@ struct hlist_head {
 	struct hlist_node *first;
 };
 
+/* What only sparse reads. */
 #define __user
+#define __acquires(lock)
+#define __releases(lock)
+#define __acquire(lock)		((void)0)
+#define __release(lock)		((void)0)
+
 #define __noreturn	__attribute__((noreturn))
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 
