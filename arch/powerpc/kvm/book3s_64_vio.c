@@ -22,8 +22,8 @@
  *	fd of a table	pins the table and the VM
  *	attachment	keeps its link, the link its hw, hw the hardware table; it
  *			belongs to one holder, and goes with it or with its table
- *	hypercalls	pin nothing: kvm->srcu keeps tables, and table->lock keeps
- *			links and attachments while they are used
+ *	hypercalls	pin nothing: kvm->srcu or RCU keeps tables, and table->lock
+ *			keeps links and attachments while they are used
  *
  * Locks
  *
@@ -67,15 +67,15 @@ static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
  * @kvm: the VM
  * @liobn: the guest's name for it
  *
- * Context: In a read-side section of @kvm->srcu, which keeps the table; or under
- * tce_mutex.  Its cost does not grow with the number of tables.
+ * Context: In a read-side section of @kvm->srcu or of RCU, either of which keeps the
+ * table; or under tce_mutex.  Its cost does not grow with the number of tables.
  * Return: The table, or NULL.
  */
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)
 {
 	struct kvmppc_tce_table *table;
 
-	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) || rcu_read_lock_held() ||
 		       lockdep_is_held(&tce_mutex));
 
 	/* Tables of other VMs are in the same bucket, so srcu is not enough. */
@@ -455,7 +455,8 @@ static void tce_table_free(struct kvmppc_tce_table *table)
 	for (i = 0; i < pages; i++)
 		if (table->pages[i])
 			__free_page(table->pages[i]);
-	kvfree_rcu(table, rcu);
+	kfree(table->spare);
+	kvfree(table);
 }
 
 /* The last fd of the table is closed, and no mapping of it is left. */
@@ -475,8 +476,9 @@ static int tce_table_release(struct inode *inode, struct file *file)
 							       node));
 		}
 	}
-	/* Hypercalls that found the table are over then. */
+	/* Hypercalls that found the table, or passed by, are over then. */
 	synchronize_srcu_expedited(&kvm->srcu);
+	synchronize_rcu_expedited();
 
 	account_locked_vm(kvm->mm, tce_table_locked(table->size), false);
 	tce_table_free(table);

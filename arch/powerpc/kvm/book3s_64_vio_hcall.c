@@ -56,11 +56,10 @@
  * @first: index of the first entry within the table
  * @npages: number of entries
  * @tces: the entries, or NULL if all of them are @value
- * @uas: the addresses in user space that they map, 0 for none; NULL if none does
+ * @uas: what @tces map in user space: addresses, with the permissions of the entries,
+ *	0 for none; NULL if none does
  * @value: an entry without permissions
- * @maps: some entry maps something
- * @start: start of a slot that has some of @uas, in user space
- * @end: its end
+ * @slot: where all of @uas are, NULL if in several; kvm->srcu keeps it
  */
 struct tce_request {
 	struct kvm *kvm;
@@ -70,21 +69,7 @@ struct tce_request {
 	const u64 *tces;
 	const unsigned long *uas;
 	u64 value;
-	bool maps;
-	unsigned long start;
-	unsigned long end;
-};
-
-/**
- * struct tce_region - a region of preregistered memory that was just looked up
- * @mem: the region, NULL before; valid until the end of the RCU section
- * @start: first address of user space that is known to be in it
- * @end: the address after the last one
- */
-struct tce_region {
-	struct mm_iommu_table_group_mem_t *mem;
-	unsigned long start;
-	unsigned long end;
+	const struct kvm_memory_slot *slot;
 };
 
 /* Finds the table and checks the whole range. */
@@ -110,55 +95,63 @@ static long tce_find_range(struct tce_request *request, u64 liobn, u64 ioba)
  * Translation
  */
 
-/* All of [gpa, gpa + size) in one slot? */
-static bool tce_slot_has(const struct kvm_memory_slot *slot, u64 gpa, u64 size)
-{
-	u64 start = gpa >> PAGE_SHIFT, end = (gpa + size - 1) >> PAGE_SHIFT;
-
-	return gpa + size > gpa && start >= slot->base_gfn &&
-	       end < slot->base_gfn + slot->npages;
-}
-
-/* @slot: the one of the entry before, or NULL */
-static bool tce_translate(struct tce_request *request, u64 tce,
-			  struct kvm_memory_slot **slot, unsigned long *ua)
+/* The slot that has all of an entry's page, and allows the access. */
+static noinline const struct kvm_memory_slot *tce_slot(struct kvm *kvm, u64 tce,
+						       u64 size)
 {
 	u64 gpa = tce & ~TCE_PERMISSIONS;
-	u64 size = 1ULL << request->table->page_shift;
+	u64 start = gpa >> PAGE_SHIFT, end = (gpa + size - 1) >> PAGE_SHIFT;
+	const struct kvm_memory_slot *slot;
 
-	if (gpa & (size - 1))
-		return false;
-	if (!*slot || !tce_slot_has(*slot, gpa, size)) {
-		*slot = __gfn_to_memslot(kvm_memslots(request->kvm),
-					 gpa >> PAGE_SHIFT);
-		if (!*slot || !tce_slot_has(*slot, gpa, size) ||
-		    (*slot)->flags & KVM_MEMSLOT_INVALID)
-			return false;
-	}
-	if (tce & TCE_PCI_WRITE && (*slot)->flags & KVM_MEM_READONLY)
-		return false;
-	*ua = __gfn_to_hva_memslot(*slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
-	/* 0 stands for none. */
-	return *ua;
+	slot = __gfn_to_memslot(kvm_memslots(kvm), start);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return NULL;
+	if (tce & TCE_PCI_WRITE && slot->flags & KVM_MEM_READONLY)
+		return NULL;
+	if (gpa + size <= gpa || end >= slot->base_gfn + slot->npages)
+		return NULL;
+	/* In user space, 0 stands for none. */
+	return slot->userspace_addr ? slot : NULL;
 }
 
-static long tce_translate_all(struct tce_request *request, unsigned long *uas)
+/* One after the other, each from what is known of the slot of the one before */
+static __always_inline long tce_translate(struct tce_request *request, u64 *tces,
+					  unsigned long *uas, bool big_endian)
 {
-	struct kvm_memory_slot *slot = NULL;
-	u64 i;
+	u64 size = 1ULL << request->table->page_shift, start = 0, room = 0, i, tce;
+	unsigned long offset = 0, slots = 0, npages = request->npages;
+	const struct kvm_memory_slot *slot = NULL;
 
-	request->uas = uas;
-	for (i = 0; i < request->npages; i++) {
-		uas[i] = 0;
-		if (request->tces[i] & TCE_PERMISSIONS &&
-		    !tce_translate(request, request->tces[i], &slot, &uas[i]))
+	for (i = 0; i < npages; i++) {
+		tce = big_endian ? be64_to_cpup((__force __be64 *)&tces[i]) : tces[i];
+		/* or else it is swapped after it is loaded, by ten instructions */
+		OPTIMIZER_HIDE_VAR(tce);
+		tces[i] = tce;
+		if (!(tce & TCE_PERMISSIONS)) {
+			uas[i] = 0;
+			continue;
+		}
+		if (unlikely(tce & (size - 1) & ~TCE_PERMISSIONS))
 			return H_TOO_HARD;
+		if (unlikely(tce - start > room)) {
+			slot = tce_slot(request->kvm, tce, size);
+			if (!slot)
+				return H_TOO_HARD;
+			slots++;
+			start = slot->base_gfn << PAGE_SHIFT;
+			offset = slot->userspace_addr - start;
+			room = (slot->npages << PAGE_SHIFT) - size + TCE_PERMISSIONS;
+			/* Each entry is to come here, for its permissions. */
+			if (slot->flags & KVM_MEM_READONLY)
+				room = 0;
+		}
+		uas[i] = tce + offset;
 	}
-	if (slot) {
-		request->maps = true;
-		request->start = slot->userspace_addr;
-		request->end = request->start + (slot->npages << PAGE_SHIFT);
-	}
+	request->tces = tces;
+	if (slots)
+		request->uas = uas;
+	if (slots == 1)
+		request->slot = slot;
 	return H_SUCCESS;
 }
 
@@ -166,52 +159,66 @@ static long tce_translate_all(struct tce_request *request, unsigned long *uas)
  * Regions
  */
 
-/* At the start of an RCU section: what was in one region before may still be. */
-static void tce_region_renew(struct tce_region *region, struct mm_struct *mm)
+static struct mm_iommu_table_group_mem_t *
+tce_region_try(struct tce_region *region, struct mm_struct *mm,
+	       unsigned long start, unsigned long bytes, unsigned long size)
 {
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions live by RCU");
-
-	region->mem = region->end ?
-		mm_iommu_lookup(mm, region->start, region->end - region->start) :
-		NULL;
-}
-
-/* Looks for one that has the last ones as well, so that it soon knows all of it. */
-static noinline struct mm_iommu_table_group_mem_t *
-tce_region_look_up(struct tce_region *region, struct mm_struct *mm,
-		   unsigned long start, unsigned long end)
-{
-	unsigned long wide_start = min(start, region->start);
-	unsigned long wide_end = max(end, region->end);
-	struct mm_iommu_table_group_mem_t *mem = NULL;
+	struct mm_iommu_table_group_mem_t *mem;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions live by RCU");
 
-	if (region->end)
-		mem = mm_iommu_lookup(mm, wide_start, wide_end - wide_start);
-	if (mem) {
-		start = wide_start;
-		end = wide_end;
-	} else {
-		mem = mm_iommu_lookup(mm, start, end - start);
-		if (!mem)
-			return NULL;
-	}
-	region->mem = mem;
-	region->start = start;
-	region->end = end;
+	mem = bytes ? mm_iommu_lookup(mm, start, bytes) : NULL;
+	if (mem)
+		*region = (struct tce_region){
+			.mem = mem,
+			.start = start,
+			.room = bytes - size,
+		};
 	return mem;
 }
 
+/*
+ * Tries whether the last ones are in the same region, and as much again: so what goes
+ * through a region page by page soon knows all of it.
+ */
+static noinline struct mm_iommu_table_group_mem_t *
+tce_region_look_up(struct tce_region *region, struct mm_struct *mm,
+		   unsigned long ua, unsigned long size)
+{
+	unsigned long known = region->room + size, start, end;
+	struct mm_iommu_table_group_mem_t *mem;
+
+	if (region->mem) {
+		start = min(ua, region->start);
+		end = max(ua + size, region->start + known);
+		if (start >= known &&
+		    tce_region_try(region, mm, ua < region->start ? start - known : start,
+				   end - start + known, size))
+			return region->mem;
+		mem = tce_region_try(region, mm, start, end - start, size);
+		if (mem)
+			return mem;
+	}
+	return tce_region_try(region, mm, ua, size, size);
+}
+
+/* What was known at the last chunk may still be so. */
+static void tce_region_renew(struct tce_region *region, struct mm_struct *mm,
+			     unsigned long size)
+{
+	if (!region->mem ||
+	    !tce_region_try(region, mm, region->start, region->room + size, size))
+		*region = (struct tce_region){ .start = ULONG_MAX };
+}
+
+/* @size: of an IOMMU page, the same each time */
 static __always_inline struct mm_iommu_table_group_mem_t *
 tce_region_find(struct tce_region *region, struct mm_struct *mm,
-		unsigned long start, unsigned long size)
+		unsigned long ua, unsigned long size)
 {
-	unsigned long end = start + size;
-
-	if (likely(region->mem && start >= region->start && end <= region->end))
+	if (likely(ua - region->start <= region->room))
 		return region->mem;
-	return tce_region_look_up(region, mm, start, end);
+	return tce_region_look_up(region, mm, ua, size);
 }
 
 /*
@@ -305,48 +312,13 @@ static void tce_unlock(struct kvmppc_tce_table *table)
 	rcu_read_unlock();
 }
 
-/* From permissions to enum dma_data_direction, and back */
+/* From permissions to enum dma_data_direction */
 static const u8 tce_direction[] = {
 	[0]					= DMA_NONE,
 	[TCE_PCI_READ]				= DMA_TO_DEVICE,
 	[TCE_PCI_WRITE]				= DMA_FROM_DEVICE,
 	[TCE_PCI_READ | TCE_PCI_WRITE]		= DMA_BIDIRECTIONAL,
 };
-
-static const u8 tce_permissions[] = {
-	[DMA_NONE]				= 0,
-	[DMA_TO_DEVICE]				= TCE_PCI_READ,
-	[DMA_FROM_DEVICE]			= TCE_PCI_WRITE,
-	[DMA_BIDIRECTIONAL]			= TCE_PCI_READ | TCE_PCI_WRITE,
-};
-
-/* Puts an address and permissions in; what comes back was there before. */
-static __always_inline long tce_exchange(struct iommu_table *tbl,
-					 unsigned long entry, unsigned long *tce)
-{
-	enum dma_data_direction direction = tce_direction[*tce & TCE_PERMISSIONS];
-	unsigned long hpa = *tce & ~TCE_PERMISSIONS;
-	long ret = tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction);
-
-	if (likely(!ret))
-		*tce = hpa | tce_permissions[direction & DMA_NONE];
-	return ret;
-}
-
-/*
- * The device may have written to it.  Memory of devices is never preregistered:
- * nobody calls mm_iommu_newdev().
- */
-static __always_inline void tce_dirty(unsigned long old)
-{
-	struct page *page;
-
-	if (!(old & TCE_PCI_WRITE))
-		return;
-	page = pfn_to_page(old >> PAGE_SHIFT);
-	if (unlikely(!PageDirty(page)))
-		SetPageDirty(page);
-}
 
 /*
  * Change
@@ -370,270 +342,448 @@ static __always_inline void tce_dirty(unsigned long old)
  * @request: of the guest
  * @first: first entry of the request
  * @npages: number of entries; less, once one has failed
- * @region: the last region that was looked up
  */
 struct tce_chunk {
 	const struct tce_request *request;
 	u64 first;
 	u64 npages;
-	struct tce_region region;
 };
 
-/* Beside what came back from the hardware, in tce_link.old */
+/* In tce_link.old: address and enum dma_data_direction that came back, and beside them */
+#define TCE_DIRECTION	3UL
 #define TCE_COUNTED	4UL	/* the new page has a count of its own */
-#define TCE_STUCK	8UL	/* the old page could not be put back */
+#define TCE_DROP	8UL	/* the count of the old page is to be dropped */
+#define TCE_STUCK	16UL	/* the old page could not be put back */
+#define TCE_FLAGS	(TCE_COUNTED | TCE_DROP | TCE_STUCK)
 
 /**
- * struct tce_pass - a pass over the entries of one hardware table
+ * struct tce_pass - what a pass over the entries of one hardware table needs
+ * @link: the link
  * @tbl: the hardware table
+ * @exchange: its own operation
  * @mm: of the VM
- * @region: of the chunk
+ * @mem: the region of all new pages, or NULL if they may be in several
+ * @start: start of what is known of @mem
+ * @room: as of struct tce_region
+ * @uas: of the request, from the chunk's first entry on
  * @entry: first hardware entry of the chunk
- * @uas: where the guest's pages are in user space, or NULL
- * @tces: their permissions
- * @old: of the link
+ * @page_shift: log2 of the size of a page
  * @shift: of the link
  *
- * All that a loop needs, constant throughout, as none of it can be seen to be.
+ * Constant throughout.  Its address is for functions that are inlined only: so all
+ * of it can stay in registers.
  */
 struct tce_pass {
+	struct tce_link *link;
 	struct iommu_table *tbl;
+	int (*exchange)(struct iommu_table *tbl, long index, unsigned long *hpa,
+			enum dma_data_direction *direction);
 	struct mm_struct *mm;
-	struct tce_region *region;
-	unsigned long entry;
+	struct mm_iommu_table_group_mem_t *mem;
+	unsigned long start;
+	unsigned long room;
 	const unsigned long *uas;
-	const u64 *tces;
-	unsigned long *old;
+	unsigned long entry;
+	unsigned int page_shift;
 	unsigned int shift;
 };
 
-static __always_inline struct tce_pass tce_pass(struct tce_chunk *chunk,
+/* What a pass is about, known when it is compiled */
+enum tce_kind {
+	TCE_UNMAP,
+	TCE_MAP,		/* one to one, and all new pages are in one region */
+	TCE_MAP_ANY,
+};
+
+static __always_inline struct tce_pass tce_pass(const struct tce_chunk *chunk,
 						struct tce_link *link)
 {
 	const struct tce_request *request = chunk->request;
+	struct iommu_table *tbl = link->hw->tbl;
 
 	lockdep_assert_held(&link->hw->lock);
 
 	return (struct tce_pass){
-		.tbl = link->hw->tbl,
+		.link = link,
+		.tbl = tbl,
+		.exchange = tbl->it_ops->xchg_no_kill,
 		.mm = request->kvm->mm,
-		.region = &chunk->region,
-		.entry = tce_hw_entry(request, link, chunk->first),
+		.mem = request->slot ? link->now.mem : NULL,
+		.start = link->now.start,
+		.room = link->now.room,
 		.uas = request->uas ? request->uas + chunk->first : NULL,
-		.tces = request->tces ? request->tces + chunk->first : NULL,
-		.old = link->old,
+		.entry = tce_hw_entry(request, link, chunk->first),
+		.page_shift = tbl->it_page_shift,
 		.shift = link->shift,
 	};
 }
 
-/* The page in user space for hardware entry number @i of the chunk; 0 for none */
-static __always_inline unsigned long tce_ua(const struct tce_pass *pass,
-					    unsigned long i)
+static __always_inline enum tce_kind tce_kind(const struct tce_pass *pass)
+{
+	if (!pass->uas)
+		return TCE_UNMAP;
+	return pass->mem && !pass->shift ? TCE_MAP : TCE_MAP_ANY;
+}
+
+/* Address and permissions for hardware entry number @i of the chunk; 0 for none */
+static __always_inline unsigned long tce_new(const struct tce_pass *pass,
+					     unsigned long i, enum tce_kind kind)
 {
 	unsigned long ua, sub;
 
-	if (!pass->uas)
+	if (kind == TCE_UNMAP)
 		return 0;
-	if (likely(!pass->shift))
+	if (kind == TCE_MAP)
 		return pass->uas[i];
 	ua = pass->uas[i >> pass->shift];
 	sub = i & ((1UL << pass->shift) - 1);
-	return ua ? ua + (sub << pass->tbl->it_page_shift) : 0;
+	return ua ? ua + (sub << pass->page_shift) : 0;
 }
 
-static __always_inline struct mm_iommu_table_group_mem_t *
-tce_region(const struct tce_pass *pass, unsigned long ua)
+static __always_inline unsigned long tce_size(const struct tce_pass *pass)
 {
-	return tce_region_find(pass->region, pass->mm, ua,
-			       1UL << pass->tbl->it_page_shift);
+	return 1UL << pass->page_shift;
+}
+
+/*
+ * The device may have written to it.  Memory of devices is never preregistered:
+ * nobody calls mm_iommu_newdev().
+ */
+static __always_inline void tce_dirty(unsigned long old)
+{
+	struct page *page;
+
+	/* Neither DMA_TO_DEVICE nor DMA_NONE */
+	if (old & DMA_TO_DEVICE)
+		return;
+	page = pfn_to_page(old >> PAGE_SHIFT);
+	if (unlikely(!PageDirty(page)))
+		SetPageDirty(page);
 }
 
 /* Somebody else has let the old page go, count and all. */
-static noinline bool tce_count_late(const struct tce_pass *pass,
-				    struct mm_iommu_table_group_mem_t *mem,
-				    unsigned long entry)
+static noinline bool tce_count_late(struct iommu_table *tbl, unsigned long entry,
+				    struct mm_iommu_table_group_mem_t *mem)
 {
-	unsigned long none = 0;
+	enum dma_data_direction direction = DMA_NONE;
+	unsigned long hpa = 0;
 
 	if (!mm_iommu_mapped_inc(mem))
 		return true;
-	tce_exchange(pass->tbl, entry, &none);
-	iommu_tce_kill(pass->tbl, entry, 1);
+	tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction);
+	iommu_tce_kill(tbl, entry, 1);
 	return false;
 }
 
-static __always_inline bool tce_map(const struct tce_pass *pass, unsigned long i,
-				    unsigned long ua, unsigned long old)
+/*
+ * Counts a page that takes the place of @old, or of nothing if that is 0.  Returns
+ * 0 if its region has counted @old already, as it now counts the new one; the
+ * flags for tce_link.old otherwise.
+ */
+static __always_inline long tce_count(const struct tce_pass *pass,
+				      struct mm_iommu_table_group_mem_t *mem,
+				      unsigned long old, enum tce_kind kind)
 {
-	unsigned long entry = pass->entry + i, hpa, was;
-	unsigned int page_shift = pass->tbl->it_page_shift;
-	struct mm_iommu_table_group_mem_t *mem, *old_mem;
-	bool counted;
+	struct mm_iommu_table_group_mem_t *old_mem = NULL;
 
-	old_mem = old ? tce_region(pass, old) : NULL;
-	mem = tce_region(pass, ua);
-	counted = mem != old_mem;
-	if (!mem || mm_iommu_ua_to_hpa(mem, ua, page_shift, &hpa))
-		return false;
-	/* A slot may have a large page of the guest where the host has none. */
-	if (hpa & ((1UL << page_shift) - 1))
-		return false;
-	if (counted && mm_iommu_mapped_inc(mem))
-		return false;
-	was = hpa | (pass->tces[i >> pass->shift] & TCE_PERMISSIONS);
-	if (tce_exchange(pass->tbl, entry, &was)) {
-		if (counted)
-			mm_iommu_mapped_dec(mem);
-		return false;
-	}
-	if (unlikely(!counted && !(was & TCE_PERMISSIONS))) {
-		if (!tce_count_late(pass, mem, entry))
-			return false;
-		counted = true;
-	}
-	pass->old[i] = was | (counted ? TCE_COUNTED : 0);
-	return true;
+	if (kind == TCE_MAP && likely(old - pass->start <= pass->room))
+		return 0;
+	if (old)
+		old_mem = tce_region_find(&pass->link->before, pass->mm, old,
+					  tce_size(pass));
+	if (mem == old_mem)
+		return 0;
+	return mm_iommu_mapped_inc(mem) ?: TCE_COUNTED | TCE_DROP;
 }
 
-static __always_inline bool tce_unmap(const struct tce_pass *pass, unsigned long i)
-{
-	unsigned long was = 0;
+/* What goes to a hardware table and comes back */
+struct tce_swap {
+	unsigned long hpa;
+	enum dma_data_direction direction;
+};
 
-	if (tce_exchange(pass->tbl, pass->entry + i, &was))
-		return false;
-	pass->old[i] = was;
-	return true;
+/* @old: what the view has.  Returns flags for tce_link.old, or an error. */
+static __always_inline long tce_map(const struct tce_pass *pass, unsigned long i,
+				    unsigned long new, unsigned long old,
+				    struct tce_swap *swap, enum tce_kind kind)
+{
+	struct mm_iommu_table_group_mem_t *mem = pass->mem;
+	unsigned long ua = new & ~TCE_PERMISSIONS;
+	long flags;
+
+	if (kind == TCE_MAP_ANY)
+		mem = tce_region_find(&pass->link->now, pass->mm, ua, tce_size(pass));
+	if (!mem || mm_iommu_ua_to_hpa(mem, ua, pass->page_shift, &swap->hpa))
+		return -ENXIO;
+	/* A slot may have a large page of the guest where the host has none. */
+	if (unlikely(swap->hpa & (tce_size(pass) - 1)))
+		return -ENXIO;
+	flags = tce_count(pass, mem, old, kind);
+	if (unlikely(flags < 0))
+		return flags;
+	swap->direction = tce_direction[new & TCE_PERMISSIONS];
+	if (unlikely(pass->exchange(pass->tbl, pass->entry + i, &swap->hpa,
+				    &swap->direction))) {
+		if (flags)
+			mm_iommu_mapped_dec(mem);
+		return -ENOMEM;
+	}
+	if (swap->direction != DMA_NONE)
+		return flags;
+	if (!flags && !tce_count_late(pass->tbl, pass->entry + i, mem))
+		return -ENXIO;
+	return TCE_COUNTED;
+}
+
+static __always_inline long tce_unmap(const struct tce_pass *pass, unsigned long i,
+				      struct tce_swap *swap)
+{
+	swap->hpa = 0;
+	swap->direction = DMA_NONE;
+	if (unlikely(pass->exchange(pass->tbl, pass->entry + i, &swap->hpa,
+				    &swap->direction)))
+		return -ENXIO;
+	return 0;
 }
 
 /* First pass over a run of entries.  Returns the first that is not changed. */
-static unsigned long tce_run_change(const struct tce_pass *pass,
-				    struct tce_link *link, const __be64 *view,
-				    unsigned long i, unsigned long end)
+static __always_inline unsigned long
+tce_run_change(const struct tce_pass *pass, const __be64 *view, unsigned long i,
+	       unsigned long end, enum tce_kind kind)
 {
-	unsigned long from = link->from, to = link->to, ua;
+	unsigned long from = pass->link->from, to = pass->link->to, new, old;
+	struct tce_swap swap;
+	long flags;
 
-	for (; i < end; i++, view++) {
-		ua = tce_ua(pass, i);
-		if (ua) {
-			if (!tce_map(pass, i, ua, be64_to_cpu(*view)))
-				break;
-		} else if (!*view) {
+	for (; i < end; i++) {
+		new = tce_new(pass, i, kind);
+		old = be64_to_cpup(view++);
+		OPTIMIZER_HIDE_VAR(old);
+		if (new) {
+			flags = tce_map(pass, i, new, old, &swap, kind);
+		} else if (old) {
+			flags = tce_unmap(pass, i, &swap);
+		} else {
 			/* What is not in the view is not in the hardware. */
-			pass->old[i] = 0;
+			pass->link->old[i] = DMA_NONE;
+			if (from == i)
+				from++;
 			continue;
-		} else if (!tce_unmap(pass, i)) {
-			break;
 		}
-		from = min(from, i);
+		if (unlikely(flags < 0))
+			break;
+		pass->link->old[i] = swap.hpa | swap.direction | flags;
 		to = i + 1;
 	}
-	link->from = from;
-	link->to = to;
+	pass->link->from = from;
+	pass->link->to = to;
 	return i;
+}
+
+/* Returns how many of the hardware table's entries are new. */
+static __always_inline unsigned long
+tce_pass_change(const struct tce_pass *pass, unsigned long nr, enum tce_kind kind)
+{
+	struct tce_link *link = pass->link;
+	unsigned long i, run, done;
+	__be64 *view;
+
+	for (i = 0; i < nr; i += run) {
+		view = tce_view(link, pass->entry + i, nr - i, kind != TCE_UNMAP, &run);
+		if (view) {
+			if (run == nr)
+				link->view = view;
+			done = tce_run_change(pass, view, i, i + run, kind);
+			if (done < i + run)
+				return done;
+		} else if (kind == TCE_UNMAP) {
+			memset64((u64 *)&link->old[i], DMA_NONE, run);
+			if (link->from == i)
+				link->from += run;
+		} else {
+			return i;
+		}
+	}
+	return nr;
+}
+
+/* Before the first pass.  What was in one region at the last chunk may still be. */
+static void tce_link_begin(const struct tce_request *request,
+			   struct tce_link *link)
+{
+	const struct kvm_memory_slot *slot = request->slot;
+	unsigned long size = 1UL << link->hw->tbl->it_page_shift;
+
+	link->from = 0;
+	link->to = 0;
+	link->view = NULL;
+	if (slot && tce_region_try(&link->now, request->kvm->mm, slot->userspace_addr,
+				   slot->npages << PAGE_SHIFT, size)) {
+		link->before = link->now;
+		return;
+	}
+	tce_region_renew(&link->before, request->kvm->mm, size);
+	link->now = (struct tce_region){ .start = ULONG_MAX };
 }
 
 /* First pass.  Shortens the chunk to the guest's entries that are new. */
 static void tce_link_change(struct tce_chunk *chunk, struct tce_link *link)
 {
 	const struct tce_pass pass = tce_pass(chunk, link);
-	unsigned long nr = chunk->npages << link->shift, i, run, done;
-	bool maps = chunk->request->maps;
-	__be64 *view;
+	unsigned long nr = chunk->npages << link->shift;
 
-	link->from = nr;
-	link->to = 0;
-	for (i = 0; i < nr; i += run) {
-		view = tce_view(link, pass.entry + i, nr - i, maps, &run);
-		done = i;
-		if (view) {
-			done = tce_run_change(&pass, link, view, i, i + run);
-		} else if (!maps) {
-			memset(&link->old[i], 0, run * sizeof(link->old[0]));
-			done = i + run;
-		}
-		if (done < i + run) {
-			chunk->npages = done >> link->shift;
-			return;
-		}
+	switch (tce_kind(&pass)) {
+	case TCE_UNMAP:
+		nr = tce_pass_change(&pass, nr, TCE_UNMAP);
+		break;
+	case TCE_MAP:
+		nr = tce_pass_change(&pass, nr, TCE_MAP);
+		break;
+	case TCE_MAP_ANY:
+		nr = tce_pass_change(&pass, nr, TCE_MAP_ANY);
+		break;
 	}
+	chunk->npages = nr >> link->shift;
 }
 
 /* What was there before comes back: its level is there, and its count still is. */
 static void tce_link_undo(struct tce_chunk *chunk, struct tce_link *link)
 {
-	unsigned long i = max(link->from, chunk->npages << link->shift), was;
+	unsigned long i = max(link->from, chunk->npages << link->shift), old, hpa;
 	const struct tce_pass pass = tce_pass(chunk, link);
+	enum dma_data_direction direction;
 
 	for (; i < link->to; i++) {
-		was = link->old[i] & ~(TCE_COUNTED | TCE_STUCK);
-		if (!was && !tce_ua(&pass, i))
+		old = link->old[i];
+		if (old == DMA_NONE)
 			continue;
-		if (tce_exchange(pass.tbl, pass.entry + i, &was))
+		hpa = old & ~(TCE_FLAGS | TCE_DIRECTION);
+		direction = old & TCE_DIRECTION;
+		if (pass.exchange(pass.tbl, pass.entry + i, &hpa, &direction))
 			link->old[i] |= TCE_STUCK;
 		else
-			link->old[i] = was | (link->old[i] & TCE_COUNTED);
+			link->old[i] = hpa | direction | (old & TCE_COUNTED);
 	}
 }
 
-static noinline void tce_let_go(const struct tce_pass *pass, unsigned long ua)
+static noinline void tce_drop_other(struct tce_region *region, struct mm_struct *mm,
+				    unsigned long ua, unsigned long size)
 {
-	struct mm_iommu_table_group_mem_t *mem = ua ? tce_region(pass, ua) : NULL;
+	struct mm_iommu_table_group_mem_t *mem;
 
+	mem = tce_region_look_up(region, mm, ua, size);
 	if (mem)
 		mm_iommu_mapped_dec(mem);
 }
 
+static __always_inline void tce_drop(struct tce_region *region, struct mm_struct *mm,
+				     unsigned long ua, unsigned long size)
+{
+	if (likely(ua - region->start <= region->room))
+		mm_iommu_mapped_dec(region->mem);
+	else
+		tce_drop_other(region, mm, ua, size);
+}
+
 /* An entry is new, and nothing reaches what was there before. */
 static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
-				       unsigned long i)
+				       unsigned long i, enum tce_kind kind)
 {
-	unsigned long ua = tce_ua(pass, i), was = pass->old[i];
-	unsigned long old = be64_to_cpu(*view);
+	unsigned long new = tce_new(pass, i, kind) & ~TCE_PERMISSIONS;
+	unsigned long old = pass->link->old[i], was = be64_to_cpup(view);
 
-	tce_dirty(was);
-	if (ua || was & TCE_PERMISSIONS)
-		*view = cpu_to_be64(ua);
-	if (was & TCE_PERMISSIONS && (!ua || was & TCE_COUNTED))
-		tce_let_go(pass, old);
+	if (new) {
+		tce_dirty(old);
+		*view = cpu_to_be64(new);
+		if (!(old & TCE_DROP))
+			return;
+	} else {
+		if ((old & TCE_DIRECTION) == DMA_NONE)
+			return;
+		tce_dirty(old);
+		*view = 0;
+	}
+	tce_drop(&pass->link->before, pass->mm, was, tce_size(pass));
 }
 
 /* An entry is as it was, and nothing reaches what was there for a moment. */
-static noinline void tce_settle_undone(const struct tce_pass *pass, __be64 *view,
-				       unsigned long i)
+static __always_inline void tce_settle_undone(const struct tce_pass *pass,
+					      __be64 *view, unsigned long i)
 {
-	unsigned long ua = tce_ua(pass, i), was = pass->old[i];
+	unsigned long new = tce_new(pass, i, tce_kind(pass)) & ~TCE_PERMISSIONS;
+	unsigned long old = pass->link->old[i];
 
 	/* The table does not do as it is told: both pages stay pinned. */
-	if (was & TCE_STUCK) {
-		*view = cpu_to_be64(ua);
+	if (old & TCE_STUCK) {
+		*view = cpu_to_be64(new);
 		return;
 	}
-	tce_dirty(was);
-	if (was & TCE_COUNTED)
-		tce_let_go(pass, ua);
+	tce_dirty(old);
+	if (old & TCE_COUNTED)
+		tce_drop(&pass->link->now, pass->mm, new, tce_size(pass));
+}
+
+static __always_inline void tce_run_settle(const struct tce_pass *pass,
+					   __be64 *view, unsigned long i,
+					   unsigned long end, enum tce_kind kind)
+{
+	for (; i < end; i++)
+		tce_settle(pass, view++, i, kind);
+}
+
+static __always_inline void tce_pass_settle(const struct tce_pass *pass,
+					    unsigned long kept, enum tce_kind kind)
+{
+	unsigned long i = pass->link->from, run, to = min(pass->link->to, kept);
+	__be64 *view = pass->link->view;
+
+	if (view) {
+		tce_run_settle(pass, view + i, i, to, kind);
+		return;
+	}
+	for (; i < to; i += run) {
+		view = tce_view(pass->link, pass->entry + i, to - i, false, &run);
+		if (view)
+			tce_run_settle(pass, view, i, i + run, kind);
+	}
+}
+
+static void tce_link_settle_undone(const struct tce_chunk *chunk,
+				   struct tce_link *link, unsigned long i)
+{
+	const struct tce_pass pass = tce_pass(chunk, link);
+	unsigned long run;
+	__be64 *view;
+
+	for (i = max(i, link->from); i < link->to; i++) {
+		view = tce_view(link, pass.entry + i, 1, false, &run);
+		if (view)
+			tce_settle_undone(&pass, view, i);
+	}
 }
 
 /* Second pass, after which nothing reaches what was replaced. */
 static void tce_link_settle(struct tce_chunk *chunk, struct tce_link *link)
 {
-	unsigned long kept = chunk->npages << link->shift, i, end, run;
 	const struct tce_pass pass = tce_pass(chunk, link);
-	const unsigned long to = link->to;
-	__be64 *view;
+	unsigned long kept = chunk->npages << link->shift;
 
-	if (link->from >= to)
+	if (link->from >= link->to)
 		return;
-	iommu_tce_kill(pass.tbl, pass.entry + link->from, to - link->from);
-	for (i = link->from; i < to; i = end) {
-		view = tce_view(link, pass.entry + i, to - i, false, &run);
-		end = i + run;
-		for (; view && i < end; i++, view++) {
-			if (likely(i < kept))
-				tce_settle(&pass, view, i);
-			else
-				tce_settle_undone(&pass, view, i);
-		}
+	iommu_tce_kill(pass.tbl, pass.entry + link->from, link->to - link->from);
+	switch (tce_kind(&pass)) {
+	case TCE_UNMAP:
+		tce_pass_settle(&pass, kept, TCE_UNMAP);
+		break;
+	case TCE_MAP:
+		tce_pass_settle(&pass, kept, TCE_MAP);
+		break;
+	case TCE_MAP_ANY:
+		tce_pass_settle(&pass, kept, TCE_MAP_ANY);
+		break;
 	}
+	if (unlikely(link->to > kept))
+		tce_link_settle_undone(chunk, link, kept);
 }
 
 /* What the guest reads back.  Pages that are not there read as 0, and are to be 0. */
@@ -693,9 +843,10 @@ static u64 tce_change_chunk(struct tce_chunk *chunk)
 
 	lockdep_assert_held(&table->lock);
 
-	tce_region_renew(&chunk->region, chunk->request->kvm->mm);
-	list_for_each_entry(link, &table->links, node)
+	list_for_each_entry(link, &table->links, node) {
+		tce_link_begin(chunk->request, link);
 		tce_link_change(chunk, link);
+	}
 	list_for_each_entry(link, &table->links, node) {
 		if (unlikely(link->to > chunk->npages << link->shift))
 			tce_link_undo(chunk, link);
@@ -707,10 +858,7 @@ static u64 tce_change_chunk(struct tce_chunk *chunk)
 
 static long tce_change(const struct tce_request *request)
 {
-	struct tce_chunk chunk = {
-		.request = request,
-		.region = { .start = request->start, .end = request->end },
-	};
+	struct tce_chunk chunk = { .request = request };
 	u64 wanted, changed;
 
 	while (chunk.first < request->npages) {
@@ -729,12 +877,79 @@ static long tce_change(const struct tce_request *request)
 			return H_TOO_HARD;
 
 		chunk.first += changed;
+		if (chunk.first == request->npages)
+			break;
 		cond_resched();
 		/* What takes long can be interrupted; user space starts it again. */
 		if (request->npages > TCE_LIST_MAX && signal_pending(current))
 			return H_TOO_HARD;
 	}
 	return H_SUCCESS;
+}
+
+/* Both passes of the only entry, which is one of the hardware's, too */
+static __always_inline bool tce_link_change_one(const struct tce_request *request,
+						struct tce_link *link)
+{
+	unsigned long new = request->uas ? *request->uas : 0, run, old;
+	struct iommu_table *tbl = link->hw->tbl;
+	struct tce_pass pass = {
+		.link = link,
+		.tbl = tbl,
+		.exchange = tbl->it_ops->xchg_no_kill,
+		.mm = request->kvm->mm,
+		.start = new & ~TCE_PERMISSIONS,
+		.uas = &new,
+		.entry = request->table->offset + request->first,
+		.page_shift = tbl->it_page_shift,
+	};
+	struct tce_swap swap;
+	__be64 *view;
+	long flags;
+
+	view = tce_view(link, pass.entry, 1, new, &run);
+	old = view ? be64_to_cpup(view) : 0;
+	if (!new && !old)
+		return true;
+	if (!view)
+		return false;
+	link->before = (struct tce_region){ .start = ULONG_MAX };
+	if (new) {
+		pass.mem = mm_iommu_lookup(pass.mm, pass.start, tce_size(&pass));
+		flags = tce_map(&pass, 0, new, old, &swap, TCE_MAP);
+	} else {
+		flags = tce_unmap(&pass, 0, &swap);
+	}
+	if (flags < 0)
+		return false;
+	link->old[0] = swap.hpa | swap.direction | flags;
+	iommu_tce_kill(tbl, pass.entry, 1);
+	tce_settle(&pass, view, 0, TCE_MAP);
+	return true;
+}
+
+/* The usual H_PUT_TCE is spared what makes lists quick. */
+static long tce_change_one(const struct tce_request *request)
+{
+	struct kvmppc_tce_table *table = request->table;
+	struct tce_link *link;
+	long ret = H_TOO_HARD;
+	struct page *page;
+	bool usual;
+
+	page = READ_ONCE(table->pages[request->first / TCES_PER_PAGE]);
+	if (!page)
+		return tce_change(request);
+	tce_lock(table);
+	link = list_first_entry_or_null(&table->links, struct tce_link, node);
+	usual = link && list_is_singular(&table->links) && !link->shift;
+	if (usual && tce_table_live(table) && tce_link_change_one(request, link)) {
+		((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
+			*request->tces;
+		ret = H_SUCCESS;
+	}
+	tce_unlock(table);
+	return usual ? ret : tce_change(request);
 }
 
 /**
@@ -762,31 +977,47 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 	int idx;
 
-	request.tces = &value;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba) ?:
-	      tce_translate_all(&request, &ua) ?:
-	      tce_change(&request);
+	      tce_translate(&request, &value, &ua, false) ?:
+	      tce_change_one(&request);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
 
-/* Where the list is in user space. */
-static long tce_list_address(struct tce_request *request, u64 liobn, u64 ioba,
-			     u64 gpa, void __user **address)
+/**
+ * struct tce_list - a list of H_PUT_TCE_INDIRECT
+ * @tces: the entries
+ * @uas: what they map, as of struct tce_request
+ */
+struct tce_list {
+	u64 tces[TCE_LIST_MAX];
+	unsigned long uas[TCE_LIST_MAX];
+};
+
+/* Where the list is in user space, and the table's spare memory for it, if there. */
+static long tce_list_find(struct tce_request *request, u64 liobn, u64 ioba, u64 gpa,
+			  void __user **address, struct tce_list **list)
 {
 	int idx = srcu_read_lock(&request->kvm->srcu);
 	struct kvm_memory_slot *slot;
 	long ret;
 
 	ret = tce_find_range(request, liobn, ioba);
+	if (ret)
+		goto unlock;
+	ret = H_TOO_HARD;
 	slot = __gfn_to_memslot(kvm_memslots(request->kvm), gpa >> PAGE_SHIFT);
-	if (slot)
-		*address = (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
-					   offset_in_page(gpa));
+	if (!slot)
+		goto unlock;
+	*address = (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
+				   offset_in_page(gpa));
+	*list = xchg(&request->table->spare, NULL);
+	ret = H_SUCCESS;
+unlock:
 	srcu_read_unlock(&request->kvm->srcu, idx);
-	return ret ?: slot ? H_SUCCESS : H_TOO_HARD;
+	return ret;
 }
 
 /* Where there is no table, user space judges the arguments. */
@@ -797,29 +1028,6 @@ static long tce_bad_list(struct kvm *kvm, u64 liobn)
 
 	srcu_read_unlock(&kvm->srcu, idx);
 	return found ? H_PARAMETER : H_TOO_HARD;
-}
-
-/**
- * struct tce_list - a list of H_PUT_TCE_INDIRECT
- * @tces: as the guest has them, in our byte order
- * @uas: where they map something, the address in user space
- */
-struct tce_list {
-	u64 tces[TCE_LIST_MAX];
-	unsigned long uas[TCE_LIST_MAX];
-};
-
-/* With no lock held, as user space may let the guest's page wait. */
-static long tce_fetch(struct tce_list *list, const void __user *address,
-		      u64 npages)
-{
-	u64 i;
-
-	if (copy_from_user(list->tces, address, npages * sizeof(list->tces[0])))
-		return H_TOO_HARD;
-	for (i = 0; i < npages; i++)
-		list->tces[i] = be64_to_cpu((__force __be64)list->tces[i]);
-	return H_SUCCESS;
 }
 
 /**
@@ -851,19 +1059,23 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1))
 		return tce_bad_list(vcpu->kvm, liobn);
-	ret = tce_list_address(&request, liobn, ioba, tce_list, &address);
+	ret = tce_list_find(&request, liobn, ioba, tce_list, &address, &list);
 	if (ret)
 		return ret;
-	list = kmalloc(sizeof(*list), GFP_KERNEL | __GFP_NOWARN);
-	if (!list || tce_fetch(list, address, npages))
+	if (!list)
+		list = kmalloc(sizeof(*list), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	/* With no lock held, as user space may let the guest's page wait. */
+	if (!list || copy_from_user(list->tces, address, npages * sizeof(u64)))
 		return H_TOO_HARD;
 
-	request.tces = list->tces;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	/* Another table may have taken its name meanwhile. */
-	ret = tce_find_range(&request, liobn, ioba) ?:
-	      tce_translate_all(&request, list->uas) ?:
-	      tce_change(&request);
+	ret = tce_find_range(&request, liobn, ioba);
+	if (!ret) {
+		ret = tce_translate(&request, list->tces, list->uas, true) ?:
+		      tce_change(&request);
+		list = xchg(&request.table->spare, list);
+	}
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
 }
@@ -926,18 +1138,16 @@ long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	struct page *page;
 	const u64 *tces;
 	long ret;
-	int idx;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	/* Nothing sleeps here, so RCU does. */
+	guard(rcu)();
 	ret = tce_find_range(&request, liobn, ioba);
 	if (ret)
-		goto unlock;
+		return ret;
 	page = READ_ONCE(request.table->pages[request.first / TCES_PER_PAGE]);
 	tces = page ? page_address(page) : NULL;
 	kvmppc_set_gpr(vcpu, 4,
 		       tces ? READ_ONCE(tces[request.first % TCES_PER_PAGE]) : 0);
-unlock:
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	return ret;
+	return H_SUCCESS;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_get_tce);

@@ -13,12 +13,15 @@
 
 #include <asm/iommu.h>
 #include <asm/kvm_spapr_tce.h>
+#include <asm/mmu_context.h>
 #include <asm/tce.h>
+
+struct tce_list;
 
 #define TCE_PERMISSIONS		((u64)(TCE_PCI_READ | TCE_PCI_WRITE))
 
 /* Hardware entries of one table that are changed without a break, at most */
-#define TCE_CHUNK		64
+#define TCE_CHUNK		512
 
 /*
  * A guest's page may be many of the hardware's.  They change together, and
@@ -45,6 +48,18 @@ struct tce_hw {
 };
 
 /**
+ * struct tce_region - a region of preregistered memory that was just looked up
+ * @mem: the region, NULL before; valid until the end of the RCU section
+ * @start: first address of user space that is known to be in it, ULONG_MAX before
+ * @room: the last address at which a page is all in it, counted from @start
+ */
+struct tce_region {
+	struct mm_iommu_table_group_mem_t *mem;
+	unsigned long start;
+	unsigned long room;
+};
+
+/**
  * struct tce_link - a hardware table that shows what is in a table of the VM
  * @node: in kvmppc_tce_table.links, by the address of @hw
  * @hw: the hardware table; the link has one of its @users
@@ -52,9 +67,12 @@ struct tce_hw {
  * @shift: log2 of hardware pages in a page of the table
  * @from: first entry of the chunk that was exchanged
  * @to: after the last one
+ * @view: the userspace view of the chunk, or NULL if it is not in one piece
+ * @now: the region of the last new page
+ * @before: the region of the last old one
  * @old: what came out for each of the chunk's entries: address and permissions, and
- *	what book3s_64_vio_hcall.c notes beside.  @from, @to and @old are used under
- *	kvmppc_tce_table.lock
+ *	what book3s_64_vio_hcall.c notes beside.  What is from @from on belongs to a
+ *	chunk, under kvmppc_tce_table.lock
  */
 struct tce_link {
 	struct list_head node;
@@ -63,6 +81,9 @@ struct tce_link {
 	unsigned int shift;
 	unsigned long from;
 	unsigned long to;
+	__be64 *view;
+	struct tce_region now;
+	struct tce_region before;
 	unsigned long old[];
 };
 
@@ -88,7 +109,6 @@ struct tce_attachment {
 /**
  * struct kvmppc_tce_table - a TCE table of a VM: one LIOBN
  * @node: in the hash of all tables; tce_mutex to change it, RCU to walk it
- * @rcu: frees it after the last walk
  * @kvm: the VM; pinned by the table's file, constant
  * @liobn: the guest's name for it; constant
  * @page_shift: log2 of the size of its IOMMU pages; constant
@@ -96,19 +116,21 @@ struct tce_attachment {
  * @size: number of entries; constant
  * @lock: whoever holds it keeps @links as they are, and @pages, all hardware
  *	tables, views and counts of a range in step
+ * @spare: memory for a list, for whoever takes it by xchg(), or NULL; what is in it is
+ *	of no meaning
  * @links: hardware tables behind it; @lock and tce_mutex to change them
  * @pages: what the guest has put, as it reads it back and user space maps it;
  *	pages come when needed, by cmpxchg(), and go with the table
  */
 struct kvmppc_tce_table {
 	struct hlist_node node;
-	struct rcu_head rcu;
 	struct kvm *kvm;
 	u64 liobn;
 	unsigned int page_shift;
 	u64 offset;
 	u64 size;
 	spinlock_t lock;	/* links and contents */
+	struct tce_list *spare;
 	struct list_head links;
 	struct page *pages[];
 };

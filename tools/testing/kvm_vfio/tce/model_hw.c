@@ -141,7 +141,7 @@ static const u64 direction_perms[] = {
 	[DMA_NONE] = 0,
 };
 
-static int xchg(struct hw *hw, unsigned long i, unsigned long *hpa,
+static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
 		enum dma_data_direction *direction)
 {
 	struct hw_entry *entry;
@@ -176,7 +176,7 @@ static int hw_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 	pthread_mutex_lock(&lock);
 	if (hw->removed || __atomic_load_n(&hw->forbidden, __ATOMIC_ACQUIRE))
 		SHIM_FAIL("an entry changes in a window that was given up");
-	ret = xchg(hw, index - tbl->it_offset, hpa, direction);
+	ret = hw_exchange(hw, index - tbl->it_offset, hpa, direction);
 	pthread_mutex_unlock(&lock);
 	return ret;
 }

@@ -158,7 +158,8 @@ TEST(sweep_region, "a page midway is in no region: old or new as a whole")
 /* Long requests can be interrupted, and are then done in part. */
 TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
 {
-	struct world w = world_new(&shape_plain, 1);
+	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };
+	struct world w = world_new(&large, 1);
 	struct snapshot before;
 	int stopped = 0;
 	long ret;

@@ -8,6 +8,7 @@
 void rcu_read_lock(void);
 void rcu_read_unlock(void);
 void synchronize_rcu(void);
+#define synchronize_rcu_expedited()	synchronize_rcu()
 
 bool rcu_read_lock_held(void);
 /* What a model has to do at the end of the outermost section, or NULL */

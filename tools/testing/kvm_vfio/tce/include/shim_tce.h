@@ -28,6 +28,8 @@ typedef u64 __be64;
 #define __force
 #define cpu_to_be64(x)		__builtin_bswap64(x)
 #define be64_to_cpu(x)		__builtin_bswap64(x)
+#define be64_to_cpup(p)		__builtin_bswap64(*(p))
+#define OPTIMIZER_HIDE_VAR(x)	((void)0)
 
 #define U64_MAX			UINT64_MAX
 #define SZ_4K			0x1000
@@ -65,6 +67,7 @@ static inline void memset64(u64 *to, u64 value, size_t nr)
 }
 
 #define cmpxchg(ptr, old, new)	__sync_val_compare_and_swap(ptr, old, new)
+#define xchg(ptr, new)		__atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST)
 
 struct rcu_head {
 	char unused;
