@@ -73,7 +73,8 @@ struct tce_request {
 };
 
 /* Finds the table and checks the whole range. */
-static long tce_find_range(struct tce_request *request, u64 liobn, u64 ioba)
+static __always_inline long tce_find_range(struct tce_request *request,
+					   u64 liobn, u64 ioba)
 {
 	struct kvmppc_tce_table *table = kvmppc_tce_find(request->kvm, liobn);
 	u64 entry;
@@ -250,10 +251,17 @@ static __be64 *tce_view(const struct tce_link *link, unsigned long entry,
 	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
 }
 
-static bool tce_attachments_live(const struct tce_link *link)
+/*
+ * Where a group is gone, or its window is, user space is to know: nothing is
+ * changed here until it has put that in order.
+ */
+static __always_inline bool tce_link_live(const struct tce_link *link)
 {
 	struct iommu_table *tbl = link->hw->tbl;
 	struct tce_attachment *attachment;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
+	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
 
 	list_for_each_entry(attachment, &link->attachments, node) {
 		if (READ_ONCE(attachment->holder->preregistered) <= 0 ||
@@ -266,21 +274,14 @@ static bool tce_attachments_live(const struct tce_link *link)
 	return true;
 }
 
-/*
- * Where a group is gone, or its window is, user space is to know: nothing is
- * changed here until it has put that in order.
- */
 static bool tce_table_live(const struct kvmppc_tce_table *table)
 {
 	struct tce_link *link;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
 	lockdep_assert_held(&table->lock);
-	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
 
 	list_for_each_entry(link, &table->links, node)
-		if (1UL << link->shift > TCE_MAX_SUBPAGES ||
-		    !tce_attachments_live(link))
+		if (1UL << link->shift > TCE_MAX_SUBPAGES || !tce_link_live(link))
 			return false;
 	return true;
 }
@@ -928,28 +929,31 @@ static __always_inline bool tce_link_change_one(const struct tce_request *reques
 	return true;
 }
 
-/* The usual H_PUT_TCE is spared what makes lists quick. */
-static long tce_change_one(const struct tce_request *request)
+/* The usual H_PUT_TCE is spared what makes lists quick.  Returns 0 if it is another. */
+static bool tce_try_one(const struct tce_request *request, long *ret)
 {
 	struct kvmppc_tce_table *table = request->table;
 	struct tce_link *link;
-	long ret = H_TOO_HARD;
 	struct page *page;
-	bool usual;
 
 	page = READ_ONCE(table->pages[request->first / TCES_PER_PAGE]);
 	if (!page)
-		return tce_change(request);
-	tce_lock(table);
+		return false;
+
+	guard(rcu)();
+	guard(spinlock)(&table->lock);
 	link = list_first_entry_or_null(&table->links, struct tce_link, node);
-	usual = link && list_is_singular(&table->links) && !link->shift;
-	if (usual && tce_table_live(table) && tce_link_change_one(request, link)) {
+	if (!link || link->shift || !list_is_singular(&table->links))
+		return false;
+
+	guard(spinlock)(&link->hw->lock);
+	*ret = H_TOO_HARD;
+	if (tce_link_live(link) && tce_link_change_one(request, link)) {
 		((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
 			*request->tces;
-		ret = H_SUCCESS;
+		*ret = H_SUCCESS;
 	}
-	tce_unlock(table);
-	return usual ? ret : tce_change(request);
+	return true;
 }
 
 /**
@@ -979,8 +983,9 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba) ?:
-	      tce_translate(&request, &value, &ua, false) ?:
-	      tce_change_one(&request);
+	      tce_translate(&request, &value, &ua, false);
+	if (!ret && !tce_try_one(&request, &ret))
+		ret = tce_change(&request);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
 }
