@@ -35,7 +35,8 @@
 #include "vfio_model.h"
 #include "vfio_util.h"
 
-#define MAX_STATES	400000	/* memory is taken when it is used */
+#define MAX_STATES	400000
+#define NR_BUCKETS	(4 * MAX_STATES)
 #define MAX_HELD	8
 #define NO_FILE		(-1)
 #define BAD_FD		(-2)
@@ -146,10 +147,9 @@ const char * const op_names[OP_KINDS] = {
 
 struct model_stats model_stats;
 
-static struct state possible[MAX_STATES], visited[MAX_STATES], before;
+static struct state *possible, *visited, before;
 static unsigned int nr_possible, nr_visited;
-static unsigned int buckets[4 * MAX_STATES];
-static unsigned int bucket_used[MAX_STATES];
+static unsigned int *buckets, *bucket_used;
 static struct plan plans[RUNS][MODEL_OPS];
 static const struct plan *current[RUNS];
 
@@ -914,12 +914,12 @@ static void visited_clear(void)
 /* True if @s is new. */
 static bool visit(const struct state *s)
 {
-	unsigned int b = hash_of(s) % ARRAY_SIZE(buckets);
+	unsigned int b = hash_of(s) % NR_BUCKETS;
 
 	while (buckets[b]) {
 		if (!memcmp(&visited[buckets[b] - 1], s, sizeof(*s)))
 			return false;
-		b = (b + 1) % ARRAY_SIZE(buckets);
+		b = (b + 1) % NR_BUCKETS;
 	}
 	VFIO_ASSERT(nr_visited < MAX_STATES, "more than %d states", MAX_STATES);
 	visited[nr_visited] = *s;
@@ -1185,10 +1185,25 @@ static void settle(void)
 	nr_possible = nr_visited;
 }
 
+/* Not static: programs that link this are copied into guests by the framework. */
+static void alloc_states(void)
+{
+	/* Memory is taken when it is used. */
+	possible = calloc(MAX_STATES, sizeof(*possible));
+	visited = calloc(MAX_STATES, sizeof(*visited));
+	buckets = calloc(NR_BUCKETS, sizeof(*buckets));
+	bucket_used = calloc(MAX_STATES, sizeof(*bucket_used));
+	VFIO_ASSERT(possible && visited && buckets && bucket_used, "calloc");
+}
+
 void model_reset(void)
 {
-	struct model *m = &possible[0].model;
+	struct model *m;
 	unsigned int i;
+
+	if (!possible)
+		alloc_states();
+	m = &possible[0].model;
 
 	memset(&possible[0], 0, sizeof(possible[0]));
 	m->file[EVENT_FILE].kind = FILE_EVENT;
