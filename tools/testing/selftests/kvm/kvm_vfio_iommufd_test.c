@@ -24,8 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,6 +32,7 @@
 #include <linux/iommufd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_hold.h"
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
@@ -44,33 +43,6 @@
 
 static struct vfio_test_device devices[8];
 static unsigned int nr_devices;
-
-/* Successful ADDs of a test, in all its processes. */
-static unsigned int *nr_adds;
-
-static int __hold(int dev, int file)
-{
-	int ret = __kvm_vfio_add(dev, file);
-
-	if (!ret)
-		__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
-	return ret;
-}
-
-static void hold(int dev, int file)
-{
-	int ret = __hold(dev, file);
-
-	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_FILE_ADD: %d", ret);
-}
-
-/* For helpers, which have no EXPECT_EQ(). */
-static bool answer(const char *what, int expected, int got)
-{
-	if (expected != got)
-		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
-	return expected == got;
-}
 
 /*
  * Probes
@@ -132,15 +104,6 @@ static void holder_close(struct holder *holder)
 {
 	close(holder->dev);
 	close(holder->vm);
-}
-
-/* KVM has a debugfs folder for each VM while it is there. */
-static bool vm_is_there(int vm)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(), vm);
-	return !access(path, F_OK);
 }
 
 /*
@@ -318,20 +281,6 @@ static int host_wait(struct host *host)
  */
 static int log_fd;
 
-static unsigned int count_vms(void)
-{
-	unsigned int nr = 0;
-	struct dirent *entry;
-	DIR *dir = opendir("/sys/kernel/debug/kvm");
-
-	VFIO_ASSERT(dir, "opendir /sys/kernel/debug/kvm");
-	/* A folder PID-FD for each VM, next to files that begin with letters. */
-	while ((entry = readdir(dir)))
-		nr += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
-	closedir(dir);
-	return nr;
-}
-
 static unsigned int start(void)
 {
 	unsigned int i;
@@ -376,25 +325,6 @@ static bool is_clean(unsigned int vms)
 	close(log_fd);
 	return ok;
 }
-
-/* The nth order of the numbers below nr. */
-static void nth_order(unsigned int n, unsigned int *order, unsigned int nr)
-{
-	unsigned int i, j, pick, t;
-
-	for (i = 0; i < nr; i++)
-		order[i] = i;
-	for (i = 0; i < nr; i++) {
-		pick = i + n % (nr - i);
-		n /= nr - i;
-		t = order[pick];
-		for (j = pick; j > i; j--)
-			order[j] = order[j - 1];
-		order[i] = t;
-	}
-}
-
-#define ORDERS_OF_4	24
 
 /*
  * Device cdevs
@@ -1116,9 +1046,7 @@ int main(int argc, char **argv)
 		ksft_exit_skip("/dev/iommu: %s\n", strerror(errno));
 	if (cdev_number(&devices[0]) < 0 || access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no cdev of %s\n", devices[0].bdf);
-	nr_adds = mmap(NULL, sizeof(*nr_adds), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
+	hold_init();
 	debugfs_mount();
 	if (!vfio_probes_set(probes, PROBE_MAX))
 		ksft_exit_skip("nothing here can be judged without probes\n");

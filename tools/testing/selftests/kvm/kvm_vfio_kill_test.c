@@ -25,7 +25,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -46,6 +45,7 @@
 #include <linux/membarrier.h>
 
 #include "kselftest.h"
+#include "vfio_hold.h"
 #include "vfio_util.h"
 
 /* Machines are emulated, several at a time: what takes that long hangs. */
@@ -504,22 +504,6 @@ static void print_growth(const struct memory *before,
 static long lost_kib(const struct memory *before, const struct memory *after)
 {
 	return before->available_kib - after->available_kib;
-}
-
-static unsigned int count_vms(void)
-{
-	unsigned int nr = 0;
-	struct dirent *entry;
-	DIR *dir;
-
-	debugfs_mount();
-	dir = opendir("/sys/kernel/debug/kvm");
-	VFIO_ASSERT(dir, "opendir /sys/kernel/debug/kvm");
-	/* A folder PID-FD for each VM, next to files that begin with letters. */
-	while ((entry = readdir(dir)))
-		nr += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
-	closedir(dir);
-	return nr;
 }
 
 struct limits {

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the KVM-VFIO device promises when somebody else moves: the host takes the
- * last device of a held group back (contract 1, "the host wins"), or a second VM
- * holds the same group (contract 3).
+ * What the KVM-VFIO device promises when the host takes the last device of a held
+ * group back (contract 1, "the host wins").
  *
  * The host takes the device by sysfs "unbind" or "remove", by unloading the
  * driver, and, on lab machines that offer it, by pulling the card or by the power
  * switch of its slot.  A process of its own does that, in limited time.
  *
- * Which VM a VFIO driver would see is what VFIO looks up at the first open of a
- * device, and what KVM is told about its assigned devices (x86) is counted: both
- * with kprobe events in a trace instance.  Every successful ADD counts as one held
- * file; after every test, kvm_arch_start_assignment() and
- * kvm_arch_end_assignment() have been called once for each.
+ * Every successful ADD counts as one held file; after every test,
+ * kvm_arch_start_assignment() and kvm_arch_end_assignment() (x86; kprobe events)
+ * have been called once for each.
  *
  * KVM_VFIO_MODULES=DIR names the folder of the loaded modules' files (default:
  * where a lab machine has them).
@@ -23,7 +20,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
@@ -33,16 +29,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_hold.h"
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
@@ -52,77 +46,31 @@
 
 #define BUFFER_SIZE	(1024 * 1024UL)
 #define HOST_SECONDS	120	/* the host's part takes far less, or hangs */
-#define RACE_ROUNDS	12
-#define RACE_ADDS	20	/* in each round, before the host takes the device */
+#define RACE_ROUNDS	12	/* half of them with DMA: to map and unmap takes long */
+#define RACE_ADDS	5	/* in each round, before the host takes the device */
 #define PATH_SIZE	512
 
 static struct vfio_test_device devices[8];
 static unsigned int nr_devices;
 
-/* Successful ADDs of a test, in all its processes. */
-static unsigned int *nr_adds;
-
-static int __hold(int dev, int group)
-{
-	int ret = __kvm_vfio_add(dev, group);
-
-	if (!ret)
-		__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
-	return ret;
-}
-
-static void hold(int dev, int group)
-{
-	int ret = __hold(dev, group);
-
-	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_GROUP_ADD: %d", ret);
-}
-
-/* For helpers, which have no EXPECT_EQ(). */
-static bool answer(const char *what, int expected, int got)
-{
-	if (expected != got)
-		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
-	return expected == got;
-}
-
 /*
  * Probes
  */
 enum {
-	PROBE_CREATE,		/* a KVM-VFIO device, for which VM */
-	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
 	PROBE_START,
 	PROBE_END,
-	PROBE_DEVICE,		/* can it be made coherent? */
-	PROBE_CONTAINER,	/* is it coherent?  Not on stock */
 	PROBE_MAX
 };
 
+/* Elsewhere there is nothing to hear. */
 static struct vfio_probe probes[PROBE_MAX] = {
-	/* The second pointer in struct kvm_device is the VM. */
-	[PROBE_CREATE] = VFIO_PROBE("create", "kvm_vfio_create kvm=+8($arg1):x64"),
-	[PROBE_OPEN] = VFIO_PROBE("open", "vfio_device_get_kvm_safe kvm=$arg2:x64"),
 #ifdef __x86_64__
-	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment kvm=$arg1:x64"),
-	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment kvm=$arg1:x64"),
-	[PROBE_DEVICE] = VFIO_PROBE("device", "device_iommu_capable"),
-	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_ioctl"),
+	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment"),
+	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment"),
 #endif
 };
 
 static bool have_probes;
-
-/* Calls for any VM since the trace was cleared, and the VM of the last one */
-static unsigned int trace_last(unsigned int probe, uint64_t *kvm)
-{
-	return vfio_trace_count(&probes[probe], VFIO_PROBE_ANY, kvm);
-}
-
-static unsigned int trace_count(unsigned int probe)
-{
-	return trace_last(probe, NULL);
-}
 
 /*
  * The host
@@ -544,18 +492,6 @@ static bool is_refused(int dev, int group)
 	return ok;
 }
 
-/* Opens the group and puts it in a container of its own with an IOMMU. */
-static int group_with_container(const struct vfio_test_device *device)
-{
-	int container = vfio_container_open();
-	int group = vfio_group_open(device->group);
-
-	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
-	close(container);
-	return group;
-}
-
 /* All that a group is good for, with nothing left open. */
 static void use_and_close(int dev, const struct vfio_test_device *device)
 {
@@ -605,8 +541,6 @@ static void start(struct start *start)
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
 		if (probes[i].is_set)
 			start->hits[i] = vfio_probe_hits(&probes[i]);
-	if (have_probes)
-		vfio_trace_clear();
 }
 
 /* All of the test's: the host, and the log that comes after it, are left. */
@@ -658,6 +592,8 @@ FIXTURE(host_wins)
 FIXTURE_VARIANT(host_wins)
 {
 	enum host_way way;
+	unsigned int order;	/* of closing: the first one that is tried, */
+	unsigned int orders;	/* and how far it is to the next one */
 	bool two_vms;
 	bool v1;		/* another type of container */
 };
@@ -665,35 +601,46 @@ FIXTURE_VARIANT(host_wins)
 FIXTURE_VARIANT_ADD(host_wins, unbind)
 {
 	.way = HOST_UNBIND,
+	.orders = 1,
 };
 
 FIXTURE_VARIANT_ADD(host_wins, remove)
 {
 	.way = HOST_REMOVE,
+	.order = 0,
+	.orders = 5,
 };
 
 #ifdef __x86_64__	/* the host bridges of powernv machines have no hot-plug */
 FIXTURE_VARIANT_ADD(host_wins, unplug)
 {
 	.way = HOST_UNPLUG,
+	.order = 1,
+	.orders = 5,
 };
 #endif
 
 FIXTURE_VARIANT_ADD(host_wins, unbind_v1)
 {
 	.way = HOST_UNBIND,
+	.order = 2,
+	.orders = 5,
 	.v1 = true,
 };
 
 FIXTURE_VARIANT_ADD(host_wins, unbind_two_vms)
 {
 	.way = HOST_UNBIND,
+	.order = 3,
+	.orders = 5,
 	.two_vms = true,
 };
 
 FIXTURE_VARIANT_ADD(host_wins, remove_two_vms)
 {
 	.way = HOST_REMOVE,
+	.order = 4,
+	.orders = 5,
 	.two_vms = true,
 };
 
@@ -868,24 +815,10 @@ TEST_F(host_wins, again_and_again)
 	EXPECT_TRUE(is_refused(kvm_vfio_create(self->vmm.fd[VMM_VM]), group[2]));
 }
 
-#define CLOSE_ORDERS	24	/* 4!: all fds but the device's */
-
-/* The nth order of four things. */
-static void nth_order(unsigned int n, unsigned int order[4])
-{
-	unsigned int left[4] = { 0, 1, 2, 3 };
-	unsigned int i, pick;
-
-	for (i = 0; i < 4; i++) {
-		pick = n % (4 - i);
-		n /= 4 - i;
-		order[i] = left[pick];
-		memmove(&left[pick], &left[pick + 1],
-			(3 - i - pick) * sizeof(left[0]));
-	}
-}
-
-/* Closing in every order works, with the device back or not. */
+/*
+ * Closing in every order works, with the device back or not: all of them after an
+ * unbind, which is the quickest; the other ways share them out.
+ */
 TEST_F(host_wins, any_close_order)
 {
 	static const unsigned int fds[4] = {
@@ -893,8 +826,8 @@ TEST_F(host_wins, any_close_order)
 	};
 	unsigned int order[4], n, i;
 
-	for (n = 0; n < CLOSE_ORDERS; n++) {
-		nth_order(n, order);
+	for (n = variant->order; n < ORDERS_OF_4; n += variant->orders) {
+		nth_order(n, order, 4);
 		ASSERT_EQ(0, host_take(variant->way, &devices[0]));
 		for (i = 0; i < 4; i++) {
 			if (i == n % 4)
@@ -1223,9 +1156,10 @@ static void race_until_all_is_done(struct race *race, const struct race_vm *vm)
 
 static bool race_host(struct race *race, enum host_way way)
 {
+	unsigned int rounds = race->buffer ? RACE_ROUNDS / 2 : RACE_ROUNDS;
 	unsigned int round;
 
-	for (round = 0; round < RACE_ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		if (!race_go_on(race, race_done(race, OP_ADD) + RACE_ADDS)) {
 			ksft_print_msg("round %u: no ADD succeeds\n", round);
 			return false;
@@ -1339,477 +1273,6 @@ TEST_F(host_races, with_everything)
 			TH_LOG("%s never succeeds", ops[i].name);
 		}
 	}
-}
-
-/*
- * Contract 3: one group, two VMs
- */
-struct holder {
-	int vm;
-	int dev;
-	uint64_t kvm;		/* the VM's address */
-};
-
-/* A KVM-VFIO device for a new one of the VM's, whose address it learns. */
-static int holder_create_device(struct holder *holder)
-{
-	int dev = kvm_vfio_create(holder->vm);
-
-	VFIO_ASSERT(trace_last(PROBE_CREATE, &holder->kvm),
-		    "KVM_CREATE_DEVICE is not traced");
-	return dev;
-}
-
-static void holder_open(struct holder *holder)
-{
-	holder->vm = kvm_vm_open();
-	holder->dev = holder_create_device(holder);
-}
-
-/* The VM that a driver sees when the device is opened now; stays open. */
-static int open_device(int group, uint64_t *kvm)
-{
-	unsigned int before = trace_count(PROBE_OPEN);
-	int fd = vfio_group_device(group, devices[0].bdf);
-
-	if (trace_last(PROBE_OPEN, kvm) == before)
-		*kvm = VFIO_PROBE_ANY;	/* not the first open */
-	return fd;
-}
-
-static uint64_t seen_by_driver(int group)
-{
-	uint64_t kvm;
-
-	close(open_device(group, &kvm));
-	return kvm;
-}
-
-/* KVM has a debugfs folder for each VM while it is there. */
-static bool vm_is_there(pid_t pid, int vm)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", pid, vm);
-	return !access(path, F_OK);
-}
-
-FIXTURE(two_vms)
-{
-	struct start start;
-	int container;
-	int group;
-};
-
-FIXTURE_SETUP(two_vms)
-{
-	if (!have_probes)
-		SKIP(return, "no kprobe events");
-	start(&self->start);
-	self->container = vfio_container_open();
-	self->group = vfio_group_open(devices[0].group);
-	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
-}
-
-FIXTURE_TEARDOWN(two_vms)
-{
-	EXPECT_TRUE(is_clean(&self->start));
-}
-
-/* Drivers see the newest holder's VM, then the one before, then none. */
-TEST_F(two_vms, defect11_newest_holder_is_seen)
-{
-	struct holder holder[3];
-	unsigned int i;
-
-	EXPECT_EQ(0U, seen_by_driver(self->group));
-	for (i = 0; i < 3; i++) {
-		holder_open(&holder[i]);
-		hold(holder[i].dev, self->group);
-		EXPECT_EQ(holder[i].kvm, seen_by_driver(self->group));
-	}
-	kvm_vfio_del(holder[1].dev, self->group);
-	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
-	kvm_vfio_del(holder[2].dev, self->group);
-	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
-
-	/* Adding again makes it the newest. */
-	hold(holder[1].dev, self->group);
-	hold(holder[2].dev, self->group);
-	kvm_vfio_del(holder[0].dev, self->group);
-	hold(holder[0].dev, self->group);
-	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
-	close(holder[0].dev);
-	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
-	close(holder[2].dev);
-	EXPECT_EQ(holder[1].kvm, seen_by_driver(self->group));
-	close(holder[1].dev);
-	EXPECT_EQ(0U, seen_by_driver(self->group));
-}
-
-/* A way for a holder to let go. */
-enum {
-	LET_GO_DEL,
-	LET_GO_CLOSE,		/* KVM-VFIO fd, then VM */
-	LET_GO_CLOSE_VM_FIRST,
-	LET_GO_MAX
-};
-
-static void let_go(struct holder *holder, int group, unsigned int way)
-{
-	if (way == LET_GO_DEL)
-		kvm_vfio_del(holder->dev, group);
-	if (way == LET_GO_CLOSE_VM_FIRST)
-		close(holder->vm);
-	close(holder->dev);
-	if (way != LET_GO_CLOSE_VM_FIRST)
-		close(holder->vm);
-}
-
-/*
- * Either holder goes first, in every way: the other one's VM is seen then, the
- * one that went is gone for good, and UNSET is EBUSY until both are.
- */
-TEST_F(two_vms, defect11_any_release_order)
-{
-	struct holder holder[2];
-	unsigned int n, first;
-	int vm;
-
-	for (n = 0; n < 2 * LET_GO_MAX; n++) {
-		holder_open(&holder[0]);
-		holder_open(&holder[1]);
-		hold(holder[0].dev, self->group);
-		hold(holder[1].dev, self->group);
-		first = n % 2;
-		vm = holder[first].vm;
-		let_go(&holder[first], self->group, n / 2);
-		EXPECT_FALSE(vm_is_there(getpid(), vm));
-		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
-		EXPECT_EQ(holder[!first].kvm, seen_by_driver(self->group));
-
-		vm = holder[!first].vm;
-		let_go(&holder[!first], self->group, n / 2);
-		EXPECT_FALSE(vm_is_there(getpid(), vm));
-		EXPECT_EQ(0U, seen_by_driver(self->group));
-		vfio_group_unset_container(self->group);
-		vfio_group_set_container(self->group, self->container);
-		vfio_container_set_iommu(self->container);
-	}
-}
-
-/* UNSET is EBUSY until the last of three goes, whichever that is. */
-TEST_F(two_vms, defect9_unset_busy_until_last)
-{
-	struct holder holder[4];
-	unsigned int order[4], n, i;
-
-	for (i = 0; i < 4; i++)
-		holder_open(&holder[i]);
-	for (n = 0; n < CLOSE_ORDERS; n++) {
-		for (i = 0; i < 4; i++)
-			hold(holder[i].dev, self->group);
-		nth_order(n, order);
-		for (i = 0; i < 4; i++) {
-			ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
-			kvm_vfio_del(holder[order[i]].dev, self->group);
-		}
-		ASSERT_EQ(0, __vfio_group_unset_container(self->group));
-		vfio_group_set_container(self->group, self->container);
-		vfio_container_set_iommu(self->container);
-	}
-}
-
-/* An open device keeps, and pins, the VM that it was opened with. */
-TEST_F(two_vms, defect11_open_device_keeps_its_vm)
-{
-	struct holder old, new;
-	int device, second;
-	uint64_t kvm;
-
-	holder_open(&old);
-	holder_open(&new);
-	hold(old.dev, self->group);
-	device = open_device(self->group, &kvm);
-	EXPECT_EQ(old.kvm, kvm);
-	hold(new.dev, self->group);
-	let_go(&old, self->group, LET_GO_DEL);
-	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
-	second = open_device(self->group, &kvm);
-	EXPECT_EQ(VFIO_PROBE_ANY, kvm);
-	close(device);
-	EXPECT_TRUE(vm_is_there(getpid(), old.vm));
-	close(second);
-	EXPECT_FALSE(vm_is_there(getpid(), old.vm));
-	EXPECT_EQ(new.kvm, seen_by_driver(self->group));
-
-	/* The same for one whose VM nobody else keeps. */
-	device = open_device(self->group, &kvm);
-	EXPECT_EQ(new.kvm, kvm);
-	let_go(&new, self->group, LET_GO_CLOSE_VM_FIRST);
-	EXPECT_TRUE(vm_is_there(getpid(), new.vm));
-	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
-	close(device);
-	EXPECT_FALSE(vm_is_there(getpid(), new.vm));
-	EXPECT_EQ(0U, seen_by_driver(self->group));
-}
-
-/* QEMU 11 gives its VM a new fd: new device, re-add, all with devices open. */
-TEST_F(two_vms, defect11_readd_with_device_open)
-{
-	struct holder holder, other;
-	uint64_t kvm;
-	int device;
-
-	holder_open(&holder);
-	holder_open(&other);
-	hold(holder.dev, self->group);
-	device = open_device(self->group, &kvm);
-	EXPECT_EQ(holder.kvm, kvm);
-	close(holder.dev);
-	hold(other.dev, self->group);
-	holder.dev = holder_create_device(&holder);
-	EXPECT_EQ(0, __hold(holder.dev, self->group));
-	close(device);
-	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
-	close(other.dev);
-	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
-	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
-}
-
-#ifdef __x86_64__	/* elsewhere there is nothing to hear */
-/*
- * KVM hears of the start and of the end of an assignment once for each file and
- * VM, whatever else is refused or repeated.
- */
-TEST_F(two_vms, assignments_pair_up)
-{
-	int other = vfio_group_open(devices[1].group);
-	struct holder holder[2];
-	unsigned int i;
-
-	vfio_group_set_container(other, self->container);
-	for (i = 0; i < 2; i++) {
-		holder_open(&holder[i]);
-		hold(holder[i].dev, self->group);
-		EXPECT_EQ(-EEXIST, __hold(holder[i].dev, self->group));
-		EXPECT_EQ(-EINVAL, __hold(holder[i].dev, self->container));
-		EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
-		EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
-		hold(holder[i].dev, other);
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
-	}
-	kvm_vfio_del(holder[0].dev, self->group);
-	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
-	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[1].kvm, NULL));
-	EXPECT_EQ(-ENOENT, __kvm_vfio_del(holder[0].dev, self->group));
-	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
-	for (i = 0; i < 2; i++) {
-		close(holder[i].dev);
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
-	}
-}
-
-static unsigned long coherency_questions(void)
-{
-	return vfio_probe_hits(&probes[PROBE_DEVICE]) +
-	       (probes[PROBE_CONTAINER].is_set ? vfio_probe_hits(&probes[PROBE_CONTAINER]) : 0);
-}
-
-/*
- * What is asked for an ADD does not depend on what is held already, and nothing
- * is asked for a DEL.  (Where DMA is not coherent, stock finds that out early.)
- */
-TEST_F(two_vms, defect29_asked_once_for_each_file)
-{
-	int other = vfio_group_open(devices[1].group);
-	unsigned long before, first, second;
-	struct holder holder;
-
-	vfio_group_set_container(other, self->container);
-	holder_open(&holder);
-	before = coherency_questions();
-	hold(holder.dev, self->group);
-	first = coherency_questions() - before;
-	hold(holder.dev, other);
-	second = coherency_questions() - before - first;
-	EXPECT_NE(0UL, first);
-	EXPECT_EQ(first, second);
-	before = coherency_questions();
-	kvm_vfio_del(holder.dev, self->group);
-	kvm_vfio_del(holder.dev, other);
-	EXPECT_EQ(before, coherency_questions());
-}
-#endif
-
-/*
- * QEMU's hand-over to a new process
- */
-static void send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	VFIO_ASSERT(sendmsg(sock, &msg, 0) == 1, "send an fd");
-}
-
-static int receive_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	VFIO_ASSERT(recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) == 1 &&
-		    CMSG_FIRSTHDR(&msg), "receive an fd");
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
-}
-
-static void tell(int sock)
-{
-	VFIO_ASSERT(write(sock, "", 1) == 1, "write to the other process");
-}
-
-static void await(int sock)
-{
-	char byte;
-
-	VFIO_ASSERT(read(sock, &byte, 1) == 1, "the other process is gone");
-}
-
-/* The new QEMU: an exit code other than 0 says what went wrong. */
-static int new_process(int sock)
-{
-	struct holder holder;
-	int group, device;
-	uint64_t kvm;
-
-	/* Before anything is open: only what the old one sends is shared. */
-	VFIO_ASSERT(dup2(sock, 3) == 3, "dup2");
-	close_range(4, ~0U, 0);
-	sock = 3;
-	await(sock);
-	group = receive_fd(sock);
-	device = receive_fd(sock);
-
-	holder_open(&holder);
-	hold(holder.dev, group);
-	tell(sock);
-	await(sock);
-
-	/* The old process has let go. */
-	if (__vfio_group_unset_container(group) != -EBUSY)
-		return 2;
-	close(holder.dev);
-	holder.dev = holder_create_device(&holder);
-	hold(holder.dev, group);
-	close(device);
-	if (__vfio_group_unset_container(group) != -EBUSY)
-		return 3;
-	device = open_device(group, &kvm);
-	if (kvm != holder.kvm)
-		return 4;
-	kvm_vfio_del(holder.dev, group);
-	close(device);
-	return __vfio_group_unset_container(group) ? 5 : 0;
-}
-
-FIXTURE(hand_over)
-{
-	struct start start;
-	pid_t pid;
-	int sock;
-};
-
-FIXTURE_VARIANT(hand_over)
-{
-	unsigned int way;
-};
-
-FIXTURE_VARIANT_ADD(hand_over, del)
-{
-	.way = LET_GO_DEL,
-};
-
-FIXTURE_VARIANT_ADD(hand_over, close)
-{
-	.way = LET_GO_CLOSE,
-};
-
-FIXTURE_VARIANT_ADD(hand_over, close_vm_first)
-{
-	.way = LET_GO_CLOSE_VM_FIRST,
-};
-
-FIXTURE_SETUP(hand_over)
-{
-	int socks[2];
-
-	if (!have_probes)
-		SKIP(return, "no kprobe events");
-	start(&self->start);
-	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks),
-		    "socketpair");
-	self->pid = fork();
-	VFIO_ASSERT(self->pid >= 0, "fork");
-	if (!self->pid)
-		_exit(new_process(socks[1]));
-	close(socks[1]);
-	self->sock = socks[0];
-}
-
-FIXTURE_TEARDOWN(hand_over)
-{
-	EXPECT_TRUE(is_clean(&self->start));
-}
-
-TEST_F(hand_over, defect11_old_lets_go_late)
-{
-	struct holder holder;
-	int group, device, status;
-	uint64_t kvm;
-
-	holder_open(&holder);
-	group = group_with_container(&devices[0]);
-	hold(holder.dev, group);
-	device = open_device(group, &kvm);
-	EXPECT_EQ(holder.kvm, kvm);
-
-	tell(self->sock);
-	send_fd(self->sock, group);
-	send_fd(self->sock, device);
-	await(self->sock);
-	close(device);
-	let_go(&holder, group, variant->way);
-	/* The device was opened with it, and still is open. */
-	EXPECT_TRUE(vm_is_there(getpid(), holder.vm));
-	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
-	close(group);
-	tell(self->sock);
-
-	ASSERT_EQ(self->pid, waitpid(self->pid, &status, 0));
-	EXPECT_EQ(0, WEXITSTATUS(status));
-	EXPECT_EQ(0, WTERMSIG(status));
-	EXPECT_FALSE(vm_is_there(getpid(), holder.vm));
 }
 
 /*
@@ -1972,11 +1435,8 @@ int main(int argc, char **argv)
 
 	nr_devices = vfio_test_init(devices, ARRAY_SIZE(devices), 2);
 	host_start();
-	nr_adds = mmap(NULL, sizeof(*nr_adds), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
+	hold_init();
 	debugfs_mount();
-	/* Without them, the tests that need them are skipped. */
 	have_probes = vfio_probes_set(probes, PROBE_MAX);
 	ret = test_harness_run(argc, argv);
 	vfio_probes_remove();

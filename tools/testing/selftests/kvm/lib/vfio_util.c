@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Helpers for the tests of the KVM-VFIO device, see include/vfio_util.h.
+ * Helpers for the tests of the KVM-VFIO device, see include/vfio_util.h and
+ * include/vfio_hold.h.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -18,9 +20,11 @@
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "vfio_hold.h"
 #include "vfio_util.h"
 
 #define PCI_DEVICES	"/sys/bus/pci/devices"
+#define KVM_DEBUGFS	"/sys/kernel/debug/kvm"
 #define PATH_SIZE	256
 
 void vfio_test_fail(const char *file, int line, const char *fmt, ...)
@@ -154,7 +158,7 @@ unsigned int vfio_test_init(struct vfio_test_device *devices,
 
 void debugfs_mount(void)
 {
-	if (!access("/sys/kernel/debug/kvm", F_OK))
+	if (!access(KVM_DEBUGFS, F_OK))
 		return;
 	VFIO_ASSERT(!mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL) ||
 		    errno == EBUSY, "mount debugfs");
@@ -658,4 +662,90 @@ void vmm_close(struct vmm *vmm)
 			close(vmm->fd[i]);
 		vmm->fd[i] = -1;
 	}
+}
+
+/*
+ * What KVM holds
+ */
+unsigned int *nr_adds;
+
+void hold_init(void)
+{
+	nr_adds = mmap(NULL, sizeof(*nr_adds), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	VFIO_ASSERT(nr_adds != MAP_FAILED, "mmap");
+}
+
+int __hold(int dev, int file)
+{
+	int ret = __kvm_vfio_add(dev, file);
+
+	if (!ret)
+		__atomic_add_fetch(nr_adds, 1, __ATOMIC_RELAXED);
+	return ret;
+}
+
+void hold(int dev, int file)
+{
+	int ret = __hold(dev, file);
+
+	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_FILE_ADD: %d", ret);
+}
+
+bool answer(const char *what, int expected, int got)
+{
+	if (expected != got)
+		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
+	return expected == got;
+}
+
+void nth_order(unsigned int n, unsigned int *order, unsigned int nr)
+{
+	unsigned int i, j, pick, t;
+
+	for (i = 0; i < nr; i++)
+		order[i] = i;
+	for (i = 0; i < nr; i++) {
+		pick = i + n % (nr - i);
+		n /= nr - i;
+		t = order[pick];
+		for (j = pick; j > i; j--)
+			order[j] = order[j - 1];
+		order[i] = t;
+	}
+}
+
+unsigned int count_vms(void)
+{
+	unsigned int nr = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	debugfs_mount();
+	dir = opendir(KVM_DEBUGFS);
+	VFIO_ASSERT(dir, "opendir " KVM_DEBUGFS);
+	/* A folder PID-FD for each VM, next to files that begin with letters. */
+	while ((entry = readdir(dir)))
+		nr += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+	closedir(dir);
+	return nr;
+}
+
+bool vm_is_there(int vm)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), KVM_DEBUGFS "/%d-%d", getpid(), vm);
+	return !access(path, F_OK);
+}
+
+int group_with_container(const struct vfio_test_device *device)
+{
+	int container = vfio_container_open();
+	int group = vfio_group_open(device->group);
+
+	vfio_group_set_container(group, container);
+	vfio_container_set_iommu(container);
+	close(container);
+	return group;
 }

@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contract 3: what the KVM-VFIO device promises when a second VM holds the same
+ * group: in one process, or handed over to another one.
+ *
+ * Which VM a VFIO driver would see is what VFIO looks up at the first open of a
+ * device, and what KVM is told about its assigned devices (x86) is counted: both
+ * with kprobe events in a trace instance.  Every successful ADD counts as one held
+ * file; after every test, kvm_arch_start_assignment() and
+ * kvm_arch_end_assignment() have been called once for each.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "vfio_hold.h"
+#include "vfio_probe.h"
+#include "vfio_util.h"
+
+/* Machines are emulated, several at a time: what takes that long hangs. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
+static struct vfio_test_device devices[8];
+static unsigned int nr_devices;
+
+/*
+ * Probes
+ */
+enum {
+	PROBE_CREATE,		/* a KVM-VFIO device, for which VM */
+	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
+	PROBE_START,
+	PROBE_END,
+	PROBE_DEVICE,		/* can it be made coherent? */
+	PROBE_CONTAINER,	/* is it coherent?  Not on stock */
+	PROBE_MAX
+};
+
+static struct vfio_probe probes[PROBE_MAX] = {
+	/* The second pointer in struct kvm_device is the VM. */
+	[PROBE_CREATE] = VFIO_PROBE("create", "kvm_vfio_create kvm=+8($arg1):x64"),
+	[PROBE_OPEN] = VFIO_PROBE("open", "vfio_device_get_kvm_safe kvm=$arg2:x64"),
+#ifdef __x86_64__
+	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment kvm=$arg1:x64"),
+	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment kvm=$arg1:x64"),
+	[PROBE_DEVICE] = VFIO_PROBE("device", "device_iommu_capable"),
+	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_ioctl"),
+#endif
+};
+
+/* Calls for any VM since the trace was cleared, and the VM of the last one */
+static unsigned int trace_last(unsigned int probe, uint64_t *kvm)
+{
+	return vfio_trace_count(&probes[probe], VFIO_PROBE_ANY, kvm);
+}
+
+static unsigned int trace_count(unsigned int probe)
+{
+	return trace_last(probe, NULL);
+}
+
+/*
+ * What every test starts with, and what has to be true after it
+ */
+struct start {
+	struct vfio_refs refs;
+	unsigned long hits[PROBE_MAX];
+	int log;
+};
+
+/* KVM was told about the start, or the end, of an assignment for each ADD. */
+static bool assignments(const struct start *start, unsigned int probe)
+{
+	if (!probes[probe].is_set)
+		return true;
+	return answer(probes[probe].name, *nr_adds,
+		      vfio_probe_hits(&probes[probe]) - start->hits[probe]);
+}
+
+static void start(struct start *start)
+{
+	unsigned int i;
+
+	warn_once_rearm();
+	start->log = kmsg_open();
+	vfio_refs_read(&start->refs);
+	*nr_adds = 0;
+	for (i = 0; i < PROBE_MAX; i++)
+		if (probes[i].is_set)
+			start->hits[i] = vfio_probe_hits(&probes[i]);
+	vfio_trace_clear();
+}
+
+static bool is_clean(struct start *start)
+{
+	struct vfio_refs refs;
+	bool ok = true;
+	unsigned int i;
+	int fd;
+
+	/* The harness's own are the first three. */
+	if (start->log > 3)
+		close_range(3, start->log - 1, 0);
+	close_range(start->log + 1, ~0U, 0);
+	for (i = 0; i < nr_devices; i++) {
+		fd = __vfio_group_open(devices[i].group);
+		ok &= answer("open of the group", 0, fd < 0 ? fd : 0);
+		close(fd);
+	}
+	vfio_refs_read(&refs);
+	ok &= vfio_refs_equal(&start->refs, &refs);
+	ok &= assignments(start, PROBE_START);
+	ok &= assignments(start, PROBE_END);
+	ok &= answer("splats", 0, kmsg_splats(start->log));
+	close(start->log);
+	return ok;
+}
+
+/*
+ * Contract 3: one group, two VMs
+ */
+struct holder {
+	int vm;
+	int dev;
+	uint64_t kvm;		/* the VM's address */
+};
+
+/* A KVM-VFIO device for a new one of the VM's, whose address it learns. */
+static int holder_create_device(struct holder *holder)
+{
+	int dev = kvm_vfio_create(holder->vm);
+
+	VFIO_ASSERT(trace_last(PROBE_CREATE, &holder->kvm),
+		    "KVM_CREATE_DEVICE is not traced");
+	return dev;
+}
+
+static void holder_open(struct holder *holder)
+{
+	holder->vm = kvm_vm_open();
+	holder->dev = holder_create_device(holder);
+}
+
+/* The VM that a driver sees when the device is opened now; stays open. */
+static int open_device(int group, uint64_t *kvm)
+{
+	unsigned int before = trace_count(PROBE_OPEN);
+	int fd = vfio_group_device(group, devices[0].bdf);
+
+	if (trace_last(PROBE_OPEN, kvm) == before)
+		*kvm = VFIO_PROBE_ANY;	/* not the first open */
+	return fd;
+}
+
+static uint64_t seen_by_driver(int group)
+{
+	uint64_t kvm;
+
+	close(open_device(group, &kvm));
+	return kvm;
+}
+
+FIXTURE(two_vms)
+{
+	struct start start;
+	int container;
+	int group;
+};
+
+FIXTURE_SETUP(two_vms)
+{
+	start(&self->start);
+	self->container = vfio_container_open();
+	self->group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(self->group, self->container);
+	vfio_container_set_iommu(self->container);
+}
+
+FIXTURE_TEARDOWN(two_vms)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* Drivers see the newest holder's VM, then the one before, then none. */
+TEST_F(two_vms, defect11_newest_holder_is_seen)
+{
+	struct holder holder[3];
+	unsigned int i;
+
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+	for (i = 0; i < 3; i++) {
+		holder_open(&holder[i]);
+		hold(holder[i].dev, self->group);
+		EXPECT_EQ(holder[i].kvm, seen_by_driver(self->group));
+	}
+	kvm_vfio_del(holder[1].dev, self->group);
+	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
+	kvm_vfio_del(holder[2].dev, self->group);
+	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
+
+	/* Adding again makes it the newest. */
+	hold(holder[1].dev, self->group);
+	hold(holder[2].dev, self->group);
+	kvm_vfio_del(holder[0].dev, self->group);
+	hold(holder[0].dev, self->group);
+	EXPECT_EQ(holder[0].kvm, seen_by_driver(self->group));
+	close(holder[0].dev);
+	EXPECT_EQ(holder[2].kvm, seen_by_driver(self->group));
+	close(holder[2].dev);
+	EXPECT_EQ(holder[1].kvm, seen_by_driver(self->group));
+	close(holder[1].dev);
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+}
+
+/* A way for a holder to let go. */
+enum {
+	LET_GO_DEL,
+	LET_GO_CLOSE,		/* KVM-VFIO fd, then VM */
+	LET_GO_CLOSE_VM_FIRST,
+	LET_GO_MAX
+};
+
+static void let_go(struct holder *holder, int group, unsigned int way)
+{
+	if (way == LET_GO_DEL)
+		kvm_vfio_del(holder->dev, group);
+	if (way == LET_GO_CLOSE_VM_FIRST)
+		close(holder->vm);
+	close(holder->dev);
+	if (way != LET_GO_CLOSE_VM_FIRST)
+		close(holder->vm);
+}
+
+/*
+ * Either holder goes first, in every way: the other one's VM is seen then, the
+ * one that went is gone for good, and UNSET is EBUSY until both are.
+ */
+TEST_F(two_vms, defect11_any_release_order)
+{
+	struct holder holder[2];
+	unsigned int n, first;
+	int vm;
+
+	for (n = 0; n < 2 * LET_GO_MAX; n++) {
+		holder_open(&holder[0]);
+		holder_open(&holder[1]);
+		hold(holder[0].dev, self->group);
+		hold(holder[1].dev, self->group);
+		first = n % 2;
+		vm = holder[first].vm;
+		let_go(&holder[first], self->group, n / 2);
+		EXPECT_FALSE(vm_is_there(vm));
+		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+		EXPECT_EQ(holder[!first].kvm, seen_by_driver(self->group));
+
+		vm = holder[!first].vm;
+		let_go(&holder[!first], self->group, n / 2);
+		EXPECT_FALSE(vm_is_there(vm));
+		EXPECT_EQ(0U, seen_by_driver(self->group));
+		vfio_group_unset_container(self->group);
+		vfio_group_set_container(self->group, self->container);
+		vfio_container_set_iommu(self->container);
+	}
+}
+
+/* UNSET is EBUSY until the last of three goes, whichever that is. */
+TEST_F(two_vms, defect9_unset_busy_until_last)
+{
+	struct holder holder[4];
+	unsigned int order[4], n, i;
+
+	for (i = 0; i < 4; i++)
+		holder_open(&holder[i]);
+	for (n = 0; n < ORDERS_OF_4; n++) {
+		for (i = 0; i < 4; i++)
+			hold(holder[i].dev, self->group);
+		nth_order(n, order, 4);
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+			kvm_vfio_del(holder[order[i]].dev, self->group);
+		}
+		ASSERT_EQ(0, __vfio_group_unset_container(self->group));
+		vfio_group_set_container(self->group, self->container);
+		vfio_container_set_iommu(self->container);
+	}
+}
+
+/* An open device keeps, and pins, the VM that it was opened with. */
+TEST_F(two_vms, defect11_open_device_keeps_its_vm)
+{
+	struct holder old, new;
+	int device, second;
+	uint64_t kvm;
+
+	holder_open(&old);
+	holder_open(&new);
+	hold(old.dev, self->group);
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(old.kvm, kvm);
+	hold(new.dev, self->group);
+	let_go(&old, self->group, LET_GO_DEL);
+	EXPECT_TRUE(vm_is_there(old.vm));
+	second = open_device(self->group, &kvm);
+	EXPECT_EQ(VFIO_PROBE_ANY, kvm);
+	close(device);
+	EXPECT_TRUE(vm_is_there(old.vm));
+	close(second);
+	EXPECT_FALSE(vm_is_there(old.vm));
+	EXPECT_EQ(new.kvm, seen_by_driver(self->group));
+
+	/* The same for one whose VM nobody else keeps. */
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(new.kvm, kvm);
+	let_go(&new, self->group, LET_GO_CLOSE_VM_FIRST);
+	EXPECT_TRUE(vm_is_there(new.vm));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+	close(device);
+	EXPECT_FALSE(vm_is_there(new.vm));
+	EXPECT_EQ(0U, seen_by_driver(self->group));
+}
+
+/* QEMU 11 gives its VM a new fd: new device, re-add, all with devices open. */
+TEST_F(two_vms, defect11_readd_with_device_open)
+{
+	struct holder holder, other;
+	uint64_t kvm;
+	int device;
+
+	holder_open(&holder);
+	holder_open(&other);
+	hold(holder.dev, self->group);
+	device = open_device(self->group, &kvm);
+	EXPECT_EQ(holder.kvm, kvm);
+	close(holder.dev);
+	hold(other.dev, self->group);
+	holder.dev = holder_create_device(&holder);
+	EXPECT_EQ(0, __hold(holder.dev, self->group));
+	close(device);
+	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
+	close(other.dev);
+	EXPECT_EQ(holder.kvm, seen_by_driver(self->group));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
+}
+
+#ifdef __x86_64__	/* elsewhere there is nothing to hear */
+/*
+ * KVM hears of the start and of the end of an assignment once for each file and
+ * VM, whatever else is refused or repeated.
+ */
+TEST_F(two_vms, assignments_pair_up)
+{
+	int other = vfio_group_open(devices[1].group);
+	struct holder holder[2];
+	unsigned int i;
+
+	vfio_group_set_container(other, self->container);
+	for (i = 0; i < 2; i++) {
+		holder_open(&holder[i]);
+		hold(holder[i].dev, self->group);
+		EXPECT_EQ(-EEXIST, __hold(holder[i].dev, self->group));
+		EXPECT_EQ(-EINVAL, __hold(holder[i].dev, self->container));
+		EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+		EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
+		hold(holder[i].dev, other);
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+	}
+	kvm_vfio_del(holder[0].dev, self->group);
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
+	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[1].kvm, NULL));
+	EXPECT_EQ(-ENOENT, __kvm_vfio_del(holder[0].dev, self->group));
+	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
+	for (i = 0; i < 2; i++) {
+		close(holder[i].dev);
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
+	}
+}
+
+static unsigned long coherency_questions(void)
+{
+	return vfio_probe_hits(&probes[PROBE_DEVICE]) +
+	       (probes[PROBE_CONTAINER].is_set ? vfio_probe_hits(&probes[PROBE_CONTAINER]) : 0);
+}
+
+/*
+ * What is asked for an ADD does not depend on what is held already, and nothing
+ * is asked for a DEL.  (Where DMA is not coherent, stock finds that out early.)
+ */
+TEST_F(two_vms, defect29_asked_once_for_each_file)
+{
+	int other = vfio_group_open(devices[1].group);
+	unsigned long before, first, second;
+	struct holder holder;
+
+	vfio_group_set_container(other, self->container);
+	holder_open(&holder);
+	before = coherency_questions();
+	hold(holder.dev, self->group);
+	first = coherency_questions() - before;
+	hold(holder.dev, other);
+	second = coherency_questions() - before - first;
+	EXPECT_NE(0UL, first);
+	EXPECT_EQ(first, second);
+	before = coherency_questions();
+	kvm_vfio_del(holder.dev, self->group);
+	kvm_vfio_del(holder.dev, other);
+	EXPECT_EQ(before, coherency_questions());
+}
+#endif
+
+/*
+ * QEMU's hand-over to a new process
+ */
+static void send_fd(int sock, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = "";
+	struct iovec iov = { .iov_base = "f", .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	VFIO_ASSERT(sendmsg(sock, &msg, 0) == 1, "send an fd");
+}
+
+static int receive_fd(int sock)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	VFIO_ASSERT(recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) == 1 &&
+		    CMSG_FIRSTHDR(&msg), "receive an fd");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static void tell(int sock)
+{
+	VFIO_ASSERT(write(sock, "", 1) == 1, "write to the other process");
+}
+
+static void await(int sock)
+{
+	char byte;
+
+	VFIO_ASSERT(read(sock, &byte, 1) == 1, "the other process is gone");
+}
+
+/* The new QEMU: an exit code other than 0 says what went wrong. */
+static int new_process(int sock)
+{
+	struct holder holder;
+	int group, device;
+	uint64_t kvm;
+
+	/* Before anything is open: only what the old one sends is shared. */
+	VFIO_ASSERT(dup2(sock, 3) == 3, "dup2");
+	close_range(4, ~0U, 0);
+	sock = 3;
+	await(sock);
+	group = receive_fd(sock);
+	device = receive_fd(sock);
+
+	holder_open(&holder);
+	hold(holder.dev, group);
+	tell(sock);
+	await(sock);
+
+	/* The old process has let go. */
+	if (__vfio_group_unset_container(group) != -EBUSY)
+		return 2;
+	close(holder.dev);
+	holder.dev = holder_create_device(&holder);
+	hold(holder.dev, group);
+	close(device);
+	if (__vfio_group_unset_container(group) != -EBUSY)
+		return 3;
+	device = open_device(group, &kvm);
+	if (kvm != holder.kvm)
+		return 4;
+	kvm_vfio_del(holder.dev, group);
+	close(device);
+	return __vfio_group_unset_container(group) ? 5 : 0;
+}
+
+FIXTURE(hand_over)
+{
+	struct start start;
+	pid_t pid;
+	int sock;
+};
+
+FIXTURE_VARIANT(hand_over)
+{
+	unsigned int way;
+};
+
+FIXTURE_VARIANT_ADD(hand_over, del)
+{
+	.way = LET_GO_DEL,
+};
+
+FIXTURE_VARIANT_ADD(hand_over, close)
+{
+	.way = LET_GO_CLOSE,
+};
+
+FIXTURE_VARIANT_ADD(hand_over, close_vm_first)
+{
+	.way = LET_GO_CLOSE_VM_FIRST,
+};
+
+FIXTURE_SETUP(hand_over)
+{
+	int socks[2];
+
+	start(&self->start);
+	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks),
+		    "socketpair");
+	self->pid = fork();
+	VFIO_ASSERT(self->pid >= 0, "fork");
+	if (!self->pid)
+		_exit(new_process(socks[1]));
+	close(socks[1]);
+	self->sock = socks[0];
+}
+
+FIXTURE_TEARDOWN(hand_over)
+{
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+TEST_F(hand_over, defect11_old_lets_go_late)
+{
+	struct holder holder;
+	int group, device, status;
+	uint64_t kvm;
+
+	holder_open(&holder);
+	group = group_with_container(&devices[0]);
+	hold(holder.dev, group);
+	device = open_device(group, &kvm);
+	EXPECT_EQ(holder.kvm, kvm);
+
+	tell(self->sock);
+	send_fd(self->sock, group);
+	send_fd(self->sock, device);
+	await(self->sock);
+	close(device);
+	let_go(&holder, group, variant->way);
+	/* The device was opened with it, and still is open. */
+	EXPECT_TRUE(vm_is_there(holder.vm));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	close(group);
+	tell(self->sock);
+
+	ASSERT_EQ(self->pid, waitpid(self->pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(0, WTERMSIG(status));
+	EXPECT_FALSE(vm_is_there(holder.vm));
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	nr_devices = vfio_test_init(devices, ARRAY_SIZE(devices), 2);
+	hold_init();
+	debugfs_mount();
+	if (!vfio_probes_set(probes, PROBE_MAX))
+		ksft_exit_skip("nothing here can be judged without probes\n");
+	ret = test_harness_run(argc, argv);
+	vfio_probes_remove();
+	return ret;
+}
