@@ -2,15 +2,25 @@
 /*
  * What the TCE hypercalls of a guest cost, in ticks of the timebase, which counts
  * instructions in a machine with -icount.  One window of 1 GiB with pages of 4 KiB,
- * one group attached, guest memory preregistered; the guest loops.
+ * guest memory preregistered; the guest loops.
  *
- * Prints lines "NAME TICKS", per hypercall: the least of some rounds.
+ * kvm_vfio_tce_bench [one|shared|each [TABLES]]
+ *	one	one group
+ *	shared	two groups in one container, so with one hardware table
+ *	each	two groups, each with a container and a hardware table of its own
+ * TABLES is how many the VM has, 1 by default.  The guest uses the oldest.
+ *
+ * Prints lines "NAME TICKS", per hypercall.  The cheapest of some rounds counts.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <assert.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vfio_tce.h"
@@ -22,56 +32,109 @@
 #define PAGE		4096UL
 #define LIOBN		0x80000000UL
 #define LIST		PPC64_FREE
+#define OTHER_LIST	(LIST + PAGE)
 #define PAGES		(PPC64_FREE * 2)	/* what gets mapped */
-#define CALLS		4096UL
-#define LIST_CALLS	16UL
-#define ROUNDS		5
+#define OTHER_PAGES	(PPC64_FREE * 4)
+#define CALLS		128UL			/* of those for one entry */
+#define ROUNDS		8UL
+#define H_CONFER	0xe4UL			/* to nobody: does nothing */
 
-static struct vfio_test_device device;
+static_assert(ROUNDS * TCE_LIST * PAGE <= WINDOW, "each round has entries of its own");
+
+static struct vfio_test_device devices[2];
 static struct ppc64_vm vm;
 static struct ppc64_vcpu vcpu;
+static int kvm_vfio, table;
 
 enum {
-	GET, PUT_MAP, PUT_UNMAP, INDIRECT_MAP, INDIRECT_REMAP, STUFF_MAPPED,
-	STUFF_EMPTY, NR_COSTS
+	NOTHING, GET, PUT_MAP, PUT_UNMAP, INDIRECT_FIRST, INDIRECT_MAP,
+	INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, NR_COSTS
 };
 
 static const char * const names[NR_COSTS] = {
-	"get", "put_map", "put_unmap", "indirect_map", "indirect_remap",
-	"stuff_mapped", "stuff_empty"
+	"nothing", "get", "put_map", "put_unmap", "indirect_first", "indirect_map",
+	"indirect_remap", "indirect_other", "stuff_mapped", "stuff_empty"
 };
 
 static uint64_t costs[NR_COSTS];
 
-static void measure(unsigned int what, unsigned long nr, unsigned long calls,
-		    uint64_t arg2, uint64_t arg3)
+/* The next one is 4 ms away then, and a measurement takes less. */
+static void await_timer_interrupt(void)
 {
-	uint64_t pages = calls == LIST_CALLS ? TCE_LIST : 1, cost;
+	struct timespec before, now;
 
-	*vcpu.request = (struct ppc64_request){
-		.repeat = calls,
-		.nr = nr,
-		.args = { LIOBN, 0, arg2, arg3 },
-		.step = { pages * PAGE, what == PUT_MAP ? PAGE : 0 },
-	};
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
+	do {
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	} while (now.tv_nsec == before.tv_nsec);
+}
+
+static void measure(unsigned int what, struct ppc64_request request)
+{
+	uint64_t cost;
+
+	*vcpu.request = request;
+	await_timer_interrupt();
 	ppc64_vcpu_run(&vcpu);
 	VFIO_ASSERT(!vcpu.nr_to_user && !vcpu.request->all,
 		    "%s: %lu times to user space, or'ed results %#llx", names[what],
 		    vcpu.nr_to_user, (unsigned long long)vcpu.request->all);
-	cost = vcpu.request->ticks / calls;
+	cost = vcpu.request->ticks / request.repeat;
 	if (!costs[what] || cost < costs[what])
 		costs[what] = cost;
 }
 
-static void measure_round(void)
+/* One entry at a time, from @ioba on */
+static void measure_one(unsigned int what, unsigned long nr, uint64_t ioba,
+			uint64_t tce)
 {
-	measure(GET, H_GET_TCE, CALLS, 0, 0);
-	measure(PUT_MAP, H_PUT_TCE, CALLS, PAGES | TCE_RW, 0);
-	measure(PUT_UNMAP, H_PUT_TCE, CALLS, 0, 0);
-	measure(INDIRECT_MAP, H_PUT_TCE_INDIRECT, LIST_CALLS, LIST, TCE_LIST);
-	measure(INDIRECT_REMAP, H_PUT_TCE_INDIRECT, LIST_CALLS, LIST, TCE_LIST);
-	measure(STUFF_MAPPED, H_STUFF_TCE, LIST_CALLS, 0, TCE_LIST);
-	measure(STUFF_EMPTY, H_STUFF_TCE, LIST_CALLS, 0, TCE_LIST);
+	measure(what, (struct ppc64_request){
+		.repeat = CALLS,
+		.nr = nr,
+		.args = { LIOBN, ioba, tce },
+		.step = { PAGE, tce ? PAGE : 0 },
+	});
+}
+
+/* As many entries as one call can change */
+static void measure_list(unsigned int what, unsigned long nr, uint64_t ioba,
+			 uint64_t list)
+{
+	measure(what, (struct ppc64_request){
+		.repeat = 1,
+		.nr = nr,
+		.args = { LIOBN, ioba, list, TCE_LIST },
+	});
+}
+
+/* The table has nothing yet for the entries at @ioba. */
+static void measure_round(uint64_t ioba)
+{
+	measure(NOTHING, (struct ppc64_request){
+		.repeat = CALLS, .nr = H_CONFER, .args = { -1UL },
+	});
+	measure_list(INDIRECT_FIRST, H_PUT_TCE_INDIRECT, ioba, LIST);
+	measure_list(INDIRECT_REMAP, H_PUT_TCE_INDIRECT, ioba, LIST);
+	measure_list(INDIRECT_OTHER, H_PUT_TCE_INDIRECT, ioba, OTHER_LIST);
+	measure_list(STUFF_MAPPED, H_STUFF_TCE, ioba, 0);
+	measure_list(STUFF_EMPTY, H_STUFF_TCE, ioba, 0);
+	measure_list(INDIRECT_MAP, H_PUT_TCE_INDIRECT, ioba, LIST);
+	measure_list(STUFF_MAPPED, H_STUFF_TCE, ioba, 0);
+	measure_one(PUT_MAP, H_PUT_TCE, ioba, PAGES | TCE_RW);
+	measure_one(GET, H_GET_TCE, ioba, 0);
+	measure_one(PUT_UNMAP, H_PUT_TCE, ioba, 0);
+}
+
+/* Neighbours in the one list, not in the other */
+static void make_lists(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < TCE_LIST; i++) {
+		tce_list_set(&vm, LIST, i, (PAGES + i * PAGE) | TCE_RW);
+		tce_list_set(&vm, OTHER_LIST, i,
+			     (OTHER_PAGES + i * 37 % TCE_LIST * PAGE) | TCE_RW);
+	}
 }
 
 /* What else runs on the machine's only CPU would count. */
@@ -83,37 +146,56 @@ static void keep_the_cpu(void)
 		    !sched_setscheduler(0, SCHED_FIFO, &param), "SCHED_FIFO");
 }
 
-static void set_up(void)
+static void add_group(unsigned int nr, int *container)
 {
-	int container, group, dev, table;
+	int group = vfio_group_open(devices[nr].group);
+	bool first = *container < 0;
+
+	if (first)
+		*container = vfio_container_open();
+	vfio_group_set_container(group, *container);
+	if (first) {
+		vfio_container_set_iommu(*container);
+		VFIO_ASSERT(!__vfio_memory_register(*container, vm.memory, MEMORY),
+			    "register memory");
+		tce_window_drop_default(*container);
+		VFIO_ASSERT(!tce_window_create(*container, 12, WINDOW), "not at 0");
+	}
+	kvm_vfio_add(kvm_vfio, group);
+	VFIO_ASSERT(!__kvm_vfio_set_spapr_tce(kvm_vfio, group, table), "attach");
+}
+
+static void set_up(unsigned int groups, bool shared, unsigned int tables)
+{
+	int container = -1;
+	unsigned int i;
 
 	ppc64_vm_open(&vm, MEMORY);
 	ppc64_vcpu_open(&vcpu, &vm);
-	dev = kvm_vfio_create(vm.fd);
-	container = vfio_container_open();
-	group = vfio_group_open(device.group);
-	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
-	VFIO_ASSERT(!__vfio_memory_register(container, vm.memory, MEMORY),
-		    "register memory");
-	tce_window_drop_default(container);
-	VFIO_ASSERT(!tce_window_create(container, 12, WINDOW), "not at 0");
-	kvm_vfio_add(dev, group);
+	kvm_vfio = kvm_vfio_create(vm.fd);
 	table = tce_table(vm.fd, LIOBN, 12, 0, WINDOW / PAGE);
-	VFIO_ASSERT(!__kvm_vfio_set_spapr_tce(dev, group, table), "attach");
+	for (i = 1; i < tables; i++)
+		tce_table(vm.fd, LIOBN + i, 12, 0, WINDOW / PAGE);
+	for (i = 0; i < groups; i++) {
+		if (!shared)
+			container = -1;
+		add_group(i, &container);
+	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const char *mode = argc > 1 ? argv[1] : "one";
+	unsigned int tables = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+	unsigned int groups = strcmp(mode, "one") ? 2 : 1;
 	unsigned int i;
 
-	vfio_test_init(&device, 1, 1);
-	set_up();
-	for (i = 0; i < TCE_LIST; i++)
-		tce_list_set(&vm, LIST, i, (PAGES + i * PAGE) | TCE_RW);
+	vfio_test_init(devices, groups, groups);
+	set_up(groups, !strcmp(mode, "shared"), tables);
+	make_lists();
 	keep_the_cpu();
 	for (i = 0; i < ROUNDS; i++)
-		measure_round();
+		measure_round(i * TCE_LIST * PAGE);
 	for (i = 0; i < NR_COSTS; i++)
 		printf("%s %llu\n", names[i], (unsigned long long)costs[i]);
 	return 0;
