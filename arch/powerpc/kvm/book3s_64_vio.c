@@ -270,9 +270,13 @@ static bool tce_attachment_stale(struct tce_attachment *attachment)
 	return true;
 }
 
-/* What the holder has on the table by windows that are gone is replaced now. */
+/*
+ * What the holder has on the table by windows that are gone is replaced now by @tbl.
+ * If that is gone meanwhile, too, it stays: user space gets the hypercalls.
+ */
 static void tce_remove_stale(struct kvmppc_tce_table *table,
-			     struct kvm_spapr_tce_holder *holder)
+			     struct kvm_spapr_tce_holder *holder,
+			     struct iommu_table *tbl)
 {
 	struct tce_attachment *attachment, *next;
 
@@ -280,7 +284,8 @@ static void tce_remove_stale(struct kvmppc_tce_table *table,
 
 	list_for_each_entry_safe(attachment, next, &holder->attachments,
 				 holder_node)
-		if (attachment->table == table && tce_attachment_stale(attachment))
+		if (attachment->table == table && attachment->link->hw->tbl != tbl &&
+		    tce_attachment_stale(attachment))
 			tce_attachment_remove(attachment);
 }
 
@@ -395,7 +400,7 @@ int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
 		return -EINVAL;
 	ret = tce_attach_window(table, tbl, table_group, holder);
 	if (!ret)
-		tce_remove_stale(table, holder);
+		tce_remove_stale(table, holder, tbl);
 	iommu_tce_table_put(tbl);
 	return ret;
 }
