@@ -7,6 +7,12 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -14,15 +20,21 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
+/* Machines are emulated, several at a time: what takes that long hangs. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+
 #define LIOBN		0x80000000UL
 #define SHIFT		12
 #define PAGE		4096UL
 #define MEMORY		(16 * 1024 * 1024UL)
 #define ENTRIES		16384UL
 #define WINDOW		(ENTRIES << SHIFT)
+#define SMALL		512UL
 #define LAST		((ENTRIES - 1) << SHIFT)
 #define LIST		PPC64_FREE
 #define PAGES		(2 * PPC64_FREE)
+#define MISSING		(3 * PPC64_FREE)
 
 static struct vfio_test_device device;
 
@@ -102,6 +114,323 @@ TEST_F(crash, defect2_misaligned_poison_in_a_list)
 	EXPECT_EQ(H_SUCCESS, h_get_tce(&self->vcpu, LIOBN, PAGE, &tce));
 	EXPECT_EQ(PAGES | 0x10, tce);
 	expect_alive(_metadata, &self->vcpu);
+}
+
+/*
+ * A list that changes while the kernel reads it: the first reading finds what is
+ * allowed, and a second one would find the same page misaligned.
+ */
+TEST_F(crash, defect2_list_changes_while_it_is_read)
+{
+	unsigned int i, nr[2] = { 0 };
+	struct tce_flip flip;
+	long ret;
+
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	for (i = 0; i < TCE_LIST; i++)
+		tce_list_set(&self->vm, LIST, i, (PAGES + i * PAGE) | TCE_RW);
+	tce_flip_start(&flip, &self->vm, LIST, TCE_LIST - 1, PAGES | TCE_RW,
+		       PAGES | 0x10 | TCE_RW);
+	for (i = 0; i < 100; i++) {
+		ret = h_put_tce_indirect(&self->vcpu, LIOBN, 0, LIST, TCE_LIST);
+		ASSERT_TRUE(ret == H_SUCCESS || ret == PPC64_TO_USER);
+		nr[ret == H_SUCCESS]++;
+	}
+	tce_flip_stop(&flip);
+	EXPECT_NE(0U, nr[0]);
+	EXPECT_NE(0U, nr[1]);
+	expect_alive(_metadata, &self->vcpu);
+}
+
+/* The hypercall finds that its table is gone, however long it had to wait. */
+TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
+{
+	struct tce_call call = {
+		.vcpu = &self->vcpu,
+		.nr = H_PUT_TCE_INDIRECT,
+		.args = { LIOBN, 0, MISSING, 2 },
+	};
+	struct tce_missing missing;
+
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	tce_missing_open(&missing, &self->vm, MISSING);
+	tce_missing_take(&missing);
+	tce_call_start(&call);
+	ASSERT_TRUE(tce_missing_waited_for(&missing, 60000));
+	close(self->table);
+	tce_rcu_wait();
+	tce_missing_give(&missing, NULL, 0);
+	EXPECT_EQ(PPC64_TO_USER, tce_call_wait(&call));
+	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
+	expect_alive(_metadata, &self->vcpu);
+}
+
+/* Another one has taken its name: that is what the guest means now. */
+TEST_F(crash, table_replaced_while_the_list_is_missing)
+{
+	struct tce_call call = {
+		.vcpu = &self->vcpu,
+		.nr = H_PUT_TCE_INDIRECT,
+		.args = { LIOBN, 0, MISSING, 2 },
+	};
+	struct tce_missing missing;
+
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	tce_missing_open(&missing, &self->vm, MISSING);
+	tce_missing_take(&missing);
+	tce_call_start(&call);
+	ASSERT_TRUE(tce_missing_waited_for(&missing, 60000));
+	close(self->table);
+	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, 1);
+	tce_missing_give(&missing, NULL, 0);
+	EXPECT_EQ(H_PARAMETER, tce_call_wait(&call));
+}
+
+/*
+ * DEL of a group walks over the VM's tables while they are closed.
+ */
+#define MANY		64
+
+struct race {
+	int container;
+	int dev;
+	int group;
+	int tables[MANY];
+	unsigned int nr;
+	unsigned int go;
+	uint64_t wait;
+	cpu_set_t cpus;
+	int wake;
+	bool awake;
+	bool over;
+};
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000UL + time.tv_nsec;
+}
+
+/* Not by sleeping: who waits here has a CPU, or else there is no race. */
+static void spin(uint64_t ns)
+{
+	uint64_t end = now() + ns;
+
+	while (now() < end)
+		;
+}
+
+static void meet(struct race *race)
+{
+	__atomic_add_fetch(&race->go, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&race->go, __ATOMIC_SEQ_CST) < 2)
+		;
+}
+
+/* All in a row, so that they can be closed at once. */
+static void open_tables(struct race *race, int vm)
+{
+	unsigned int i;
+
+	race->go = 0;
+	race->awake = false;
+	race->over = false;
+	for (i = 0; i < race->nr; i++) {
+		race->tables[i] = tce_table(vm, LIOBN + 1 + i, SHIFT, 0, 1);
+		VFIO_ASSERT(race->tables[i] == race->tables[0] + (int)i,
+			    "fds are not in a row");
+		VFIO_ASSERT(!__kvm_vfio_set_spapr_tce(race->dev, race->group,
+						      race->tables[i]), "attach");
+	}
+}
+
+static void close_tables(const struct race *race)
+{
+	VFIO_ASSERT(!close_range(race->tables[0], race->tables[race->nr - 1], 0),
+		    "close_range");
+}
+
+static void *close_at_once(void *arg)
+{
+	struct race *race = arg;
+
+	meet(race);
+	close_tables(race);
+	return NULL;
+}
+
+/* At some time while the tables are closed, the newest first, as DEL finds them. */
+TEST_F(crash, defect5_del_meets_close)
+{
+	struct race race = {
+		.dev = self->dev,
+		.group = self->group,
+		.nr = 16,
+	};
+	uint64_t start, length;
+	pthread_t thread;
+	unsigned int i;
+
+	open_tables(&race, self->vm.fd);
+	start = now();
+	close_tables(&race);
+	length = now() - start;
+	for (i = 0; i < 400; i++) {
+		open_tables(&race, self->vm.fd);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, close_at_once, &race));
+		meet(&race);
+		spin(rand() % length);
+		kvm_vfio_del(self->dev, self->group);
+		pthread_join(thread, NULL);
+		kvm_vfio_add(self->dev, self->group);
+	}
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	expect_alive(_metadata, &self->vcpu);
+}
+
+static void *del_when_met(void *arg)
+{
+	struct race *race = arg;
+
+	VFIO_ASSERT(!pthread_setaffinity_np(pthread_self(), sizeof(race->cpus),
+					    &race->cpus), "affinity");
+	meet(race);
+	kvm_vfio_del(race->dev, race->group);
+	return NULL;
+}
+
+/* Takes the CPU from DEL, wherever it is, and keeps it until all is freed. */
+static void *close_in_between(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	struct race *race = arg;
+	uint64_t value;
+
+	VFIO_ASSERT(!pthread_setaffinity_np(pthread_self(), sizeof(race->cpus),
+					    &race->cpus), "affinity");
+	VFIO_ASSERT(!pthread_setschedparam(pthread_self(), SCHED_FIFO, &param),
+		    "SCHED_FIFO");
+	VFIO_ASSERT(read(race->wake, &value, sizeof(value)) == sizeof(value), "wake");
+	close_tables(race);
+	__atomic_store_n(&race->awake, true, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(&race->over, __ATOMIC_SEQ_CST))
+		;
+	return NULL;
+}
+
+static uint64_t time_of_del(struct race *race, int vm)
+{
+	uint64_t start, length;
+
+	open_tables(race, vm);
+	start = now();
+	kvm_vfio_del(race->dev, race->group);
+	length = now() - start;
+	close_tables(race);
+	kvm_vfio_add(race->dev, race->group);
+	return length;
+}
+
+static void del_in_between(struct race *race, uint64_t wait)
+{
+	pthread_t del, closer;
+	uint64_t value = 1;
+
+	VFIO_ASSERT(!pthread_create(&closer, NULL, close_in_between, race) &&
+		    !pthread_create(&del, NULL, del_when_met, race), "threads");
+	meet(race);
+	spin(wait);
+	VFIO_ASSERT(write(race->wake, &value, sizeof(value)) == sizeof(value), "wake");
+	while (!__atomic_load_n(&race->awake, __ATOMIC_SEQ_CST))
+		;
+	tce_rcu_wait();
+	__atomic_store_n(&race->over, true, __ATOMIC_SEQ_CST);
+	pthread_join(closer, NULL);
+	pthread_join(del, NULL);
+}
+
+/* A walk that lets others run in between goes on at a table that is freed. */
+TEST_F(crash, defect6_tables_closed_during_del)
+{
+	struct race race = {
+		.dev = self->dev,
+		.group = self->group,
+		.nr = MANY,
+	};
+	uint64_t length;
+	cpu_set_t own;
+	unsigned int i;
+
+	CPU_ZERO(&race.cpus);
+	CPU_SET(0, &race.cpus);
+	CPU_ZERO(&own);
+	CPU_SET(1, &own);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(own), &own));
+	race.wake = eventfd(0, EFD_CLOEXEC);
+	ASSERT_LE(0, race.wake);
+	length = time_of_del(&race, self->vm.fd);
+	for (i = 0; i < 60; i++) {
+		open_tables(&race, self->vm.fd);
+		del_in_between(&race, rand() % (2 * length));
+		kvm_vfio_add(self->dev, self->group);
+	}
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	expect_alive(_metadata, &self->vcpu);
+}
+
+static void *remove_when_met(void *arg)
+{
+	struct race *race = arg;
+
+	meet(race);
+	return (void *)(long)__tce_window_remove(race->container, 0);
+}
+
+/*
+ * A window is removed just when SET_SPAPR_TCE has found it.  What takes its
+ * reference is slow here; between that and the finding, nothing may free it.
+ */
+TEST_F(crash, defect32_window_removed_during_set)
+{
+	struct race race = { .container = self->container };
+	unsigned int i, nr[2] = { 0 }, wrong = 0;
+	uint64_t wait = 0, step;
+	pthread_t thread;
+	void *removed;
+	long ret;
+	int set;
+
+	/* A small one, which is soon removed. */
+	close(self->table);
+	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, SMALL);
+	tce_window_remove(self->container, 0);
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, SMALL << SHIFT));
+	ASSERT_TRUE(tce_slow_down("iommu_tce_table_get"));
+	for (i = 0; i < 150; i++) {
+		race.go = 0;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, remove_when_met, &race));
+		meet(&race);
+		spin(wait);
+		set = __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table);
+		ASSERT_TRUE(!set || set == -EINVAL);
+		nr[!set]++;
+		/* Found: too early.  Not found: too late. */
+		step = wait / 16 + 20000;
+		wait = set ? wait - (step < wait ? step : wait) : wait + step;
+		pthread_join(thread, &removed);
+		ASSERT_EQ(NULL, removed);
+		ret = h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW);
+		wrong += ret != (set ? H_SUCCESS : PPC64_TO_USER);
+		kvm_vfio_del(self->dev, self->group);
+		kvm_vfio_add(self->dev, self->group);
+		ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, SMALL << SHIFT));
+	}
+	EXPECT_NE(0U, nr[0]);
+	EXPECT_NE(0U, nr[1]);
+	EXPECT_EQ(0U, wrong);
+	tce_normal_speed();
 }
 
 int main(int argc, char **argv)

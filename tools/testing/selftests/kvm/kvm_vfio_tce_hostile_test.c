@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Two vCPUs do TCE hypercalls with whatever is in their registers, on the same
- * entries, and while a third thread rewrites the lists that they pass.
+ * entries, and each rewrites the lists that the other one passes.
  *
- * First alone: afterwards, what the guest reads back agrees with how often its memory
- * is counted as mapped.  Then while the VMM makes, attaches and removes all there is,
- * and the host takes the device and gives it back: afterwards, nothing is left.  (What
- * a host that crashes shows is a lost machine.)
+ * Each round has two parts.  First they are alone: afterwards, entry by entry, what the
+ * guest reads back is what is in the hardware's table, and the memory is counted as
+ * mapped as often.  Then the VMM makes, attaches and removes all there is, keeps a list
+ * from them for a while, and the host takes the device and gives it back: afterwards,
+ * what is counted is what is in the hardware's tables.  At the end all memory can be
+ * unregistered.  (What a host that crashes shows is a lost machine.)
  *
  *	TCE_S	seconds, 20 by default, a quarter of them alone
+ *	TCE_ROUNDS	3 by default
  *	TCE_SEED	for the random numbers
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +57,11 @@
 #define LIST		PPC64_FREE
 #define NR_LISTS	4
 #define PAGES		(2 * MIB)
+#define MISSING		(12 * MIB)	/* a list that user space has not brought yet */
+
+/* Most requests are for that many entries at either end of a table. */
+#define HOT		64UL
+#define COLD		2048UL
 
 #define NR_VCPUS	2
 
@@ -75,7 +85,9 @@ static struct guest guests[NR_VCPUS];
 static uint8_t *comes_and_goes;
 static int dev, group, container, table, table_large;
 static uint64_t large_start;
-static bool stop, churn;
+static struct tce_missing missing;
+static unsigned long nr_changes, nr_waits;
+static bool stop;
 
 /* Splitmix: one multiplication less than what is better, and good enough. */
 static uint64_t random64(uint64_t *state)
@@ -122,7 +134,7 @@ static uint64_t some_ioba(uint64_t *state, uint64_t liobn)
 		return some_number(state);
 	/* Mostly the same few, so that both vCPUs want them. */
 	if (below(state, 4))
-		ioba = below(state, 2) ? ioba % 64 : ENTRIES - 1 - ioba % 64;
+		ioba = below(state, 2) ? ioba % HOT : ENTRIES - 1 - ioba % HOT;
 	return liobn == LIOBN_LARGE ? large_start + (ioba << 16) : ioba << SHIFT;
 }
 
@@ -173,27 +185,50 @@ static uint64_t some_list(uint64_t *state)
 		return SLOT1 + below(state, 512) * PAGE;
 	case 2:
 		return LIST + below(state, PAGE);
+	case 3:
+		return MISSING;
 	default:
 		return LIST + below(state, NR_LISTS) * PAGE;
 	}
 }
 
-static unsigned int some_request(struct guest *guest)
+/* Registers that a hypercall does not look at have something in them as well. */
+static void some_registers(struct ppc64_request *request, uint64_t *state)
+{
+	unsigned int i;
+
+	for (i = 0; i < PPC64_HCALL_ARGS; i++)
+		request->args[i] = some_number(state);
+}
+
+static void fill_list(uint64_t *state)
+{
+	uint64_t list = LIST + below(state, NR_LISTS) * PAGE;
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		tce_list_set(&vm, list, below(state, HOT), some_tce(state, LIOBN));
+}
+
+static void some_request(struct guest *guest, unsigned int what)
 {
 	uint64_t *state = &guest->random, liobn = some_liobn(state);
-	unsigned int what = below(state, ARRAY_SIZE(hcalls));
 	struct ppc64_request request = {
 		.repeat = 1 + below(state, 8),
 		.nr = hcalls[what],
-		.args = { liobn, some_ioba(state, liobn) },
-		.step = { below(state, 4) ? PAGE : 0 },
+		.step = { below(state, 4) ? PAGE : 0, below(state, 4) ? 0 : PAGE },
 	};
 
+	some_registers(&request, state);
+	request.args[0] = liobn;
+	request.args[1] = some_ioba(state, liobn);
 	switch (hcalls[what]) {
 	case H_PUT_TCE:
 		request.args[2] = some_tce(state, liobn);
 		break;
 	case H_PUT_TCE_INDIRECT:
+		if (!below(state, 4))
+			fill_list(state);
 		request.args[2] = some_list(state);
 		request.args[3] = some_count(state);
 		break;
@@ -205,39 +240,56 @@ static unsigned int some_request(struct guest *guest)
 		break;
 	}
 	*guest->vcpu.request = request;
-	return what;
+}
+
+/* Two values by turns in one entry of a list, or in all of them */
+static void rewrite_list(struct guest *guest)
+{
+	uint64_t *state = &guest->random;
+	uint64_t list = LIST + below(state, NR_LISTS) * PAGE;
+	uint64_t one = htobe64(some_tce(state, LIOBN));
+	bool all = below(state, 2);
+
+	*guest->vcpu.request = (struct ppc64_request){
+		.repeat = all ? TCE_LIST : 1 + below(state, 2000),
+		.nr = PPC64_STORE,
+		.args[1] = list + (all ? 0 : below(state, HOT) * sizeof(one)),
+		.args[2] = one,
+		.args[3] = one ^ htobe64(some_tce(state, LIOBN)),
+		.step[0] = all ? sizeof(one) : 0,
+	};
+	ppc64_vcpu_run(&guest->vcpu);
+}
+
+static void note_outcome(struct guest *guest, unsigned int what)
+{
+	long ret = (long)guest->vcpu.request->ret;
+
+	if (guest->vcpu.nr_to_user)
+		guest->outcomes[what][TO_USER]++;
+	else if (ret == H_SUCCESS)
+		guest->outcomes[what][SUCCESS]++;
+	else if (ret == H_PARAMETER)
+		guest->outcomes[what][PARAMETER]++;
+	else
+		guest->strange++;
 }
 
 static void *guest_thread(void *arg)
 {
 	struct guest *guest = arg;
 	unsigned int what;
-	long ret;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		what = some_request(guest);
+		if (!below(&guest->random, 6)) {
+			rewrite_list(guest);
+			continue;
+		}
+		what = below(&guest->random, ARRAY_SIZE(hcalls));
+		some_request(guest, what);
 		ppc64_vcpu_run(&guest->vcpu);
-		ret = (long)guest->vcpu.request->ret;
-		if (guest->vcpu.nr_to_user)
-			guest->outcomes[what][TO_USER]++;
-		else if (ret == H_SUCCESS)
-			guest->outcomes[what][SUCCESS]++;
-		else if (ret == H_PARAMETER)
-			guest->outcomes[what][PARAMETER]++;
-		else
-			guest->strange++;
+		note_outcome(guest, what);
 	}
-	return NULL;
-}
-
-/* The lists change while they are being read. */
-static void *scribbler_thread(void *arg)
-{
-	uint64_t *state = arg;
-
-	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
-		tce_list_set(&vm, LIST + below(state, NR_LISTS) * PAGE,
-			     below(state, 64), some_tce(state, LIOBN));
 	return NULL;
 }
 
@@ -353,45 +405,69 @@ static void (* const changes[])(void) = {
 	new_slot, new_region, host_takes_device
 };
 
-static void change_for(double seconds, uint64_t *state, unsigned long *nr)
+static void some_change(uint64_t *state)
 {
-	time_t end = time(NULL) + (time_t)seconds;
-	unsigned int what;
+	unsigned int what = below(state, ARRAY_SIZE(changes));
 
-	while (time(NULL) < end) {
-		what = below(state, ARRAY_SIZE(changes));
-		/* With pages of 64 KiB the region could be mapped. */
-		if (changes[what] == new_region && getpagesize() > (int)PAGE)
-			continue;
-		changes[what]();
-		++*nr;
-	}
+	/* With pages of 64 KiB the region could be mapped. */
+	if (changes[what] == new_region && getpagesize() > (int)PAGE)
+		return;
+	changes[what]();
+	nr_changes++;
 }
 
-/* Without changes, whoever wants to know the time only. */
-static unsigned long run(unsigned long seconds, uint64_t *random)
+static void bring_list(uint64_t *state)
 {
-	uint64_t scribbles = random64(random);
-	struct timespec wait = { .tv_sec = seconds };
-	unsigned long nr = 0;
-	pthread_t scribbler;
+	uint64_t list[TCE_LIST];
+	unsigned int i;
+
+	for (i = 0; i < TCE_LIST; i++)
+		list[i] = some_tce(state, LIOBN);
+	tce_missing_give(&missing, list, TCE_LIST);
+}
+
+/* All this may happen between a request and the list that belongs to it. */
+static void keep_list(uint64_t *state)
+{
+	unsigned int nr = 1 + below(state, 3);
+
+	tce_missing_take(&missing);
+	nr_waits += tce_missing_waited_for(&missing, 500);
+	while (nr--)
+		some_change(state);
+	bring_list(state);
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000UL + time.tv_nsec;
+}
+
+/* Alone, whoever wants to know the time only. */
+static void run(uint64_t ns, uint64_t *random, bool alone)
+{
+	struct timespec wait = { ns / 1000000000, ns % 1000000000 };
+	uint64_t end = now() + ns;
 	unsigned int i;
 
 	stop = false;
-	VFIO_ASSERT(!pthread_create(&scribbler, NULL, scribbler_thread, &scribbles),
-		    "thread");
 	for (i = 0; i < NR_VCPUS; i++)
 		VFIO_ASSERT(!pthread_create(&guests[i].thread, NULL, guest_thread,
 					    &guests[i]), "thread");
-	if (churn)
-		change_for(seconds, random, &nr);
-	else
+	if (alone)
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+	while (!alone && now() < end) {
+		if (below(random, 8))
+			some_change(random);
+		else
+			keep_list(random);
+	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < NR_VCPUS; i++)
 		pthread_join(guests[i].thread, NULL);
-	pthread_join(scribbler, NULL);
-	return nr;
 }
 
 static void set_up(uint64_t *random)
@@ -412,35 +488,112 @@ static void set_up(uint64_t *random)
 	table = table_of(LIOBN);
 	table_large = table_of(LIOBN_LARGE);
 	tce_table(vm.fd, LIOBN_SOFT, SHIFT, 0, ENTRIES);
+	tce_missing_open(&missing, &vm, MISSING);
+	tce_missing_take(&missing);
+	bring_list(random);
 	attach();
 }
 
-/* Entries of both windows that map something, as the guest reads them */
-static long count_mapped(void)
+static long mapped(void)
 {
-	struct ppc64_vcpu *vcpu = &guests[0].vcpu;
-	uint64_t i, tce;
-	long nr = 0;
-
-	for (i = 0; i < ENTRIES; i++) {
-		VFIO_ASSERT(!h_get_tce(vcpu, LIOBN, i << SHIFT, &tce), "H_GET_TCE");
-		nr += !!(tce & TCE_RW);
-		VFIO_ASSERT(!h_get_tce(vcpu, LIOBN_LARGE, large_start + (i << 16), &tce),
-			    "H_GET_TCE");
-		nr += !!(tce & TCE_RW);
-	}
-	return nr;
+	return tce_region_mapped(container, vm.memory, REGION) +
+	       tce_region_mapped(container, comes_and_goes, SLOT2_SIZE);
 }
 
-static bool entries_agree(void)
+/* How many entries from @first on map something, as the guest has it */
+static long count_entries(const uint64_t *tces, uint64_t first, uint64_t nr)
 {
-	long entries = count_mapped();
-	long mapped = tce_region_mapped(container, vm.memory, REGION) +
-		tce_region_mapped(container, comes_and_goes, SLOT2_SIZE);
+	long count = 0;
 
-	ksft_print_msg("%ld entries map something, counted as mapped: %ld\n", entries,
-		       mapped);
-	return entries && entries == mapped;
+	while (nr--)
+		count += !!(tces[first++] & TCE_RW);
+	return count;
+}
+
+/*
+ * As many in the hardware's table?  Those are cleared to see that: what falls is the
+ * count of the memory.
+ */
+static bool same_entries(const uint64_t *tces, uint64_t first, uint64_t nr,
+			 uint64_t start, unsigned int shift, long *left)
+{
+	long wanted = count_entries(tces, first, nr), found = *left;
+	int ret = __vfio_dma_unmap(container, start + (first << shift), nr << shift);
+
+	VFIO_ASSERT(!ret, "unmap: %d", ret);
+	*left = mapped();
+	found -= *left;
+	if (found != wanted)
+		ksft_print_msg("%llu entries from %#llx on: %ld map something, not %ld\n",
+			       (unsigned long long)nr,
+			       (unsigned long long)(start + (first << shift)),
+			       found, wanted);
+	return found == wanted;
+}
+
+/* What user space sees of a table is what the guest reads back. */
+static bool same_as_read_back(const uint64_t *tces, uint64_t liobn, uint64_t start,
+			      unsigned int shift)
+{
+	struct ppc64_vcpu *vcpu = &guests[0].vcpu;
+	uint64_t i, entry, tce;
+
+	for (i = 0; i < 2 * HOT; i++) {
+		entry = i < HOT ? i : ENTRIES - 1 - (i - HOT);
+		VFIO_ASSERT(!h_get_tce(vcpu, liobn, start + (entry << shift), &tce),
+			    "H_GET_TCE");
+		if (tce != tces[entry])
+			return false;
+	}
+	return true;
+}
+
+static bool table_agrees(int fd, uint64_t liobn, uint64_t start, unsigned int shift)
+{
+	uint64_t *tces = mmap(NULL, ENTRIES * 8, PROT_READ, MAP_SHARED, fd, 0), i, nr;
+	long left = mapped();
+	bool same;
+
+	VFIO_ASSERT(tces != MAP_FAILED, "mmap of a table");
+	ksft_print_msg("%ld entries at %#llx map something\n",
+		       count_entries(tces, 0, ENTRIES), (unsigned long long)start);
+	same = same_as_read_back(tces, liobn, start, shift);
+	for (i = 0; i < ENTRIES; i += nr) {
+		nr = i < HOT || i >= ENTRIES - HOT ? 1 : COLD;
+		if (i < ENTRIES - HOT && i + nr > ENTRIES - HOT)
+			nr = ENTRIES - HOT - i;
+		same = same_entries(tces, i, nr, start, shift, &left) && same;
+	}
+	munmap(tces, ENTRIES * 8);
+	return same;
+}
+
+static void new_tables(void)
+{
+	close(table_large);
+	table_large = table_of(LIOBN_LARGE);
+	new_table();
+}
+
+static bool one_round(uint64_t ns, uint64_t *random)
+{
+	bool agree;
+
+	run(ns / 4, random, true);
+	agree = table_agrees(table, LIOBN, 0, SHIFT) &&
+		table_agrees(table_large, LIOBN_LARGE, large_start, 16) && !mapped();
+	new_tables();
+
+	/* What user space is left with now, in which table, only it would know. */
+	run(ns * 3 / 4, random, false);
+	VFIO_ASSERT(!__vfio_dma_unmap(container, 0, WINDOW) &&
+		    !__vfio_dma_unmap(container, large_start, ENTRIES << 16), "unmap");
+	if (mapped()) {
+		ksft_print_msg("nothing is mapped, but counted: %ld\n", mapped());
+		agree = false;
+	}
+	new_tables();
+	return agree;
 }
 
 /* Each hypercall had each outcome that it can have, and no other. */
@@ -486,9 +639,11 @@ static unsigned long env_number(const char *name, unsigned long otherwise)
 
 int main(void)
 {
-	unsigned long seconds = env_number("TCE_S", 20), changed;
+	unsigned long seconds = env_number("TCE_S", 20);
+	unsigned long rounds = env_number("TCE_ROUNDS", 3), round;
 	uint64_t random = env_number("TCE_SEED", time(NULL));
 	struct vfio_refs before, after;
+	bool agree = true;
 	int log, first;
 	long locked;
 
@@ -497,19 +652,20 @@ int main(void)
 	if (!tce_watch_regions())
 		ksft_exit_skip("the kernel cannot be watched\n");
 	ksft_set_plan(6);
-	ksft_print_msg("TCE_SEED=%llu TCE_S=%lu\n", (unsigned long long)random, seconds);
+	ksft_print_msg("TCE_SEED=%llu TCE_S=%lu TCE_ROUNDS=%lu\n",
+		       (unsigned long long)random, seconds, rounds);
 	log = kmsg_open();
 	/* The VM that stays open (vfio_test_init) may come after the log. */
 	first = dup(log);
 	vfio_refs_read(&before);
 	locked = locked_kib();
 	set_up(&random);
-	run(seconds / 4, &random);
-	ksft_test_result(entries_agree(), "entries_agree_with_counts\n");
-	churn = true;
-	changed = run(seconds - seconds / 4, &random);
-	ksft_print_msg("%lu changes by the VMM\n", changed);
-	ksft_test_result(all_outcomes(), "all_outcomes\n");
+	for (round = 0; round < rounds; round++)
+		agree = one_round(seconds * 1000000000 / rounds, &random) && agree;
+	ksft_print_msg("%lu changes by the VMM, %lu times a list was waited for\n",
+		       nr_changes, nr_waits);
+	ksft_test_result(agree, "entries_agree\n");
+	ksft_test_result(all_outcomes() && nr_waits, "all_outcomes\n");
 	ksft_test_result(memory_comes_back(), "memory_comes_back\n");
 	ppc64_vcpu_close(&guests[0].vcpu);
 	ppc64_vcpu_close(&guests[1].vcpu);

@@ -1011,6 +1011,9 @@ TEST_F(attached, two_tables_of_one_group)
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN2, 0, PAGE_B(0) | TCE_RW));
 	EXPECT_EQ(0, MAPPED_A(self));
 	EXPECT_EQ(1, MAPPED_B(self));
+	/* Each reads back what was put there, whatever the hardware has. */
+	EXPECT_EQ(PAGE_A(0) | TCE_RW, entry_of(&self->vcpu, LIOBN, 0));
+	EXPECT_EQ(PAGE_B(0) | TCE_RW, entry_of(&self->vcpu, LIOBN2, 0));
 	close(self->table);
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN2, PAGE, PAGE_B(0) | TCE_RW));
 	EXPECT_EQ(2, MAPPED_B(self));
@@ -1042,6 +1045,8 @@ TEST_F(attached, two_groups_of_one_window)
 	kvm_vfio_del(self->dev, group);
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, PAGE, 0));
 	EXPECT_EQ(2, MAPPED_A(self));
+	EXPECT_EQ(PAGE_A(0) | TCE_RW, entry_of(&self->vcpu, LIOBN, 0));
+	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN, PAGE));
 }
 
 TEST_F(attached, defect8_failed_set_takes_nothing_away)

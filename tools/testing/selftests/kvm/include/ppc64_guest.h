@@ -35,6 +35,12 @@ extern const uint8_t ppc64_guest_code[], ppc64_guest_code_end[];
 
 #define PPC64_HCALL_ARGS	8
 
+/*
+ * No hypercall: args[2] is stored at the real address args[1], and is xored with args[3],
+ * while the address goes on by step[0].
+ */
+#define PPC64_STORE		0x76550000UL
+
 struct ppc64_vm {
 	int fd;
 	uint8_t *memory;

@@ -14,12 +14,14 @@
  * @name: short, unique within the program; NULL: this architecture has none
  * @definition: the function, and kvm=FETCHARG:x64 if that is to be read back
  * @optional: the kernel may not have the function
+ * @returns: each return from it counts, and $retval may be fetched
  * @is_set: it has, and calls count
  */
 struct vfio_probe {
 	const char *name;
 	const char *definition;
 	bool optional;
+	bool returns;
 	bool is_set;
 };
 
@@ -27,6 +29,9 @@ struct vfio_probe {
 	{ .name = _name, .definition = _definition }
 #define VFIO_PROBE_OPTIONAL(_name, _definition) \
 	{ .name = _name, .definition = _definition, .optional = true }
+
+#define VFIO_PROBE_RETURN(_name, _definition) \
+	{ .name = _name, .definition = _definition, .returns = true }
 
 #define VFIO_PROBE_ANY	UINT64_MAX
 
@@ -41,5 +46,12 @@ unsigned long vfio_probe_hits(const struct vfio_probe *probe);
 void vfio_trace_clear(void);
 unsigned int vfio_trace_count(const struct vfio_probe *probe, uint64_t kvm,
 			      uint64_t *last);
+
+/* All since the trace was cleared, in the order of time; @args is "x=0x1 y=0x2". */
+void vfio_trace_each(void (*each)(void *arg, const char *name, const char *args),
+		     void *arg);
+
+/* What is behind "@name=" in @args; stops the test if nothing is. */
+uint64_t vfio_trace_arg(const char *args, const char *name);
 
 #endif /* SELFTEST_KVM_VFIO_PROBE_H */

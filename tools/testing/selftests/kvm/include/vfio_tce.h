@@ -6,6 +6,7 @@
 #ifndef SELFTEST_KVM_VFIO_TCE_H
 #define SELFTEST_KVM_VFIO_TCE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,5 +48,63 @@ void tce_window_remove(int container, uint64_t start);
 bool tce_watch_regions(void);
 /* How many entries map pages of a region that is registered, in all tables */
 long tce_region_mapped(int container, void *va, size_t size);
+
+/* A hypercall in a thread of its own */
+struct tce_call {
+	struct ppc64_vcpu *vcpu;
+	unsigned long nr;
+	uint64_t args[4];
+	long ret;
+	pthread_t thread;
+};
+
+void tce_call_start(struct tce_call *call);
+/* What the guest got, as ppc64_hcall() */
+long tce_call_wait(struct tce_call *call);
+
+/* An entry of a list that is one or the other, as fast as a thread can. */
+struct tce_flip {
+	uint64_t *at;
+	uint64_t tces[2];
+	bool stop;
+	pthread_t thread;
+};
+
+void tce_flip_start(struct tce_flip *flip, struct ppc64_vm *vm, uint64_t gpa,
+		    unsigned int nr, uint64_t one, uint64_t other);
+void tce_flip_stop(struct tce_flip *flip);
+
+/* Host pages of the guest that are missing until user space says what is in them */
+struct tce_missing {
+	uint8_t *va;
+	size_t size;
+	int fd;
+};
+
+void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa);
+/* From now on, whoever reads the page waits. */
+void tce_missing_take(struct tce_missing *missing);
+/* Somebody waits, after @ms at most. */
+bool tce_missing_waited_for(struct tce_missing *missing, int ms);
+/* The page is there, with @tces at its start. */
+void tce_missing_give(struct tce_missing *missing, const uint64_t *tces,
+		      unsigned int nr);
+
+/* fn(arg) comes back in time: if not, end it, and then wait for it. */
+struct tce_within {
+	void (*fn)(void *arg);
+	void *arg;
+	pthread_t thread;
+};
+
+bool tce_within(struct tce_within *within, unsigned int seconds);
+void tce_within_end(struct tce_within *within);
+
+/* What the kernel frees by RCU is free now, unless it is very busy. */
+void tce_rcu_wait(void);
+
+/* Has each call of a function of the kernel take long, until it is undone. */
+bool tce_slow_down(const char *function);
+void tce_normal_speed(void);
 
 #endif /* SELFTEST_KVM_VFIO_TCE_H */

@@ -45,6 +45,9 @@ asm("	.pushsection .rodata\n"
 "	ld	22, 72(31)\n"
 "	ld	23, 80(31)\n"	/* step */
 "	ld	24, 88(31)\n"
+"	lis	3, 0x7655\n"	/* PPC64_STORE */
+"	cmpd	14, 3\n"
+"	beq	3f\n"
 "	li	25, 0\n"	/* all */
 "	mftb	26\n"
 "2:	mr	3, 14\n"
@@ -71,9 +74,15 @@ asm("	.pushsection .rodata\n"
 "	std	7, 128(31)\n"
 "	std	25, 136(31)\n"	/* all */
 "	std	27, 144(31)\n"	/* ticks */
-"	lis	3, 0x7654\n"	/* GUEST_DONE */
+"4:	lis	3, 0x7654\n"	/* GUEST_DONE */
 "	sc	1\n"
 "	b	1b\n"
+"3:	std	17, 0(16)\n"	/* PPC64_STORE */
+"	xor	17, 17, 18\n"
+"	add	16, 16, 23\n"
+"	addic.	30, 30, -1\n"
+"	bne	3b\n"
+"	b	4b\n"
 "ppc64_guest_code_end:\n"
 "	.popsection\n");
 

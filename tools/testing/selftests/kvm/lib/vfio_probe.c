@@ -44,8 +44,8 @@ static bool probe_define(struct vfio_probe *probe)
 
 	if (!probe->name)
 		return true;
-	snprintf(line, sizeof(line), "p:" SYSTEM "/%s %s\n", probe->name,
-		 probe->definition);
+	snprintf(line, sizeof(line), "%c:" SYSTEM "/%s %s\n",
+		 probe->returns ? 'r' : 'p', probe->name, probe->definition);
 	ret = append_line(TRACEFS "/kprobe_events", line);
 	probe->is_set = !ret;
 	if (!ret || probe->optional)
@@ -134,4 +134,38 @@ unsigned int vfio_trace_count(const struct vfio_probe *probe, uint64_t kvm,
 	}
 	fclose(f);
 	return nr;
+}
+
+/* A line: COMM-PID [CPU] FLAGS TIME: NAME: (WHERE) ARGS */
+void vfio_trace_each(void (*each)(void *arg, const char *name, const char *args),
+		     void *arg)
+{
+	char line[LINE_SIZE], *name, *where, *args;
+	FILE *f = fopen(INSTANCE "/trace", "re");
+
+	VFIO_ASSERT(f, "open the trace");
+	while (fgets(line, sizeof(line), f)) {
+		if (*line == '#')
+			continue;
+		VFIO_ASSERT(!strstr(line, "[LOST "), "events are lost: %s", line);
+		where = strstr(line, ": (");
+		args = where ? strchr(where, ')') : NULL;
+		VFIO_ASSERT(args, "a line of the trace: %s", line);
+		*where = 0;
+		name = strrchr(line, ' ');
+		each(arg, name ? name + 1 : line, args + 1);
+	}
+	fclose(f);
+}
+
+uint64_t vfio_trace_arg(const char *args, const char *name)
+{
+	size_t length = strlen(name);
+	const char *at;
+
+	for (at = strstr(args, name); at; at = strstr(at + 1, name))
+		if (at[-1] == ' ' && at[length] == '=')
+			return strtoull(at + length + 1, NULL, 16);
+	VFIO_ASSERT(false, "no %s in %s", name, args);
+	return 0;
 }

@@ -9,7 +9,19 @@
 #ifdef __KVM_HAVE_SPAPR_TCE
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/membarrier.h>
+#include <linux/userfaultfd.h>
 
 #include "vfio_probe.h"
 #include "vfio_tce.h"
@@ -130,16 +142,214 @@ bool tce_watch_regions(void)
 	return vfio_probes_set(&region_put, 1);
 }
 
+/* Clearing the trace waits for RCU: many want to know many counts. */
+#define TRACE_LINES	64U
+
 long tce_region_mapped(int container, void *va, size_t size)
 {
+	unsigned int before = vfio_trace_count(&region_put, VFIO_PROBE_ANY, NULL);
 	uint64_t mapped;
 	int ret;
 
-	vfio_trace_clear();
+	if (before > TRACE_LINES) {
+		vfio_trace_clear();
+		before = 0;
+	}
 	ret = __vfio_memory_register(container, va, size);
 	VFIO_ASSERT(ret == -EBUSY, "the region is not registered: %d", ret);
-	VFIO_ASSERT(vfio_trace_count(&region_put, VFIO_PROBE_ANY, &mapped) == 1,
+	VFIO_ASSERT(vfio_trace_count(&region_put, VFIO_PROBE_ANY, &mapped) == before + 1,
 		    "nothing seen of the region");
 	return (long)mapped - 1;
+}
+
+/*
+ * Races
+ */
+static void *call_thread(void *arg)
+{
+	struct tce_call *call = arg;
+
+	call->ret = ppc64_hcall(call->vcpu, call->nr, call->args[0], call->args[1],
+				call->args[2], call->args[3]);
+	return NULL;
+}
+
+void tce_call_start(struct tce_call *call)
+{
+	VFIO_ASSERT(!pthread_create(&call->thread, NULL, call_thread, call), "thread");
+}
+
+long tce_call_wait(struct tce_call *call)
+{
+	pthread_join(call->thread, NULL);
+	return call->ret;
+}
+
+static void *flip_thread(void *arg)
+{
+	struct tce_flip *flip = arg;
+	unsigned int i;
+
+	for (i = 0; !__atomic_load_n(&flip->stop, __ATOMIC_RELAXED); i++)
+		__atomic_store_n(flip->at, htobe64(flip->tces[i % 2]), __ATOMIC_RELAXED);
+	return NULL;
+}
+
+void tce_flip_start(struct tce_flip *flip, struct ppc64_vm *vm, uint64_t gpa,
+		    unsigned int nr, uint64_t one, uint64_t other)
+{
+	*flip = (struct tce_flip){
+		.at = (uint64_t *)(vm->memory + gpa) + nr,
+		.tces = { one, other },
+	};
+	VFIO_ASSERT(!pthread_create(&flip->thread, NULL, flip_thread, flip), "thread");
+}
+
+void tce_flip_stop(struct tce_flip *flip)
+{
+	__atomic_store_n(&flip->stop, true, __ATOMIC_RELAXED);
+	pthread_join(flip->thread, NULL);
+}
+
+/*
+ * Missing pages.  The kernel reads them for a hypercall, so this needs more than
+ * UFFD_USER_MODE_ONLY.
+ */
+void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = {
+			.start = (uintptr_t)vm->memory + gpa,
+			.len = getpagesize(),
+		},
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	missing->va = vm->memory + gpa;
+	missing->size = getpagesize();
+	missing->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	VFIO_ASSERT(missing->fd >= 0, "userfaultfd");
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_API, &api), "UFFDIO_API");
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+}
+
+void tce_missing_take(struct tce_missing *missing)
+{
+	VFIO_ASSERT(!madvise(missing->va, missing->size, MADV_DONTNEED),
+		    "MADV_DONTNEED");
+}
+
+bool tce_missing_waited_for(struct tce_missing *missing, int ms)
+{
+	struct pollfd poll_fd = { .fd = missing->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return poll(&poll_fd, 1, ms) == 1 &&
+	       read(missing->fd, &msg, sizeof(msg)) == sizeof(msg) &&
+	       msg.event == UFFD_EVENT_PAGEFAULT;
+}
+
+void tce_missing_give(struct tce_missing *missing, const uint64_t *tces,
+		      unsigned int nr)
+{
+	uint64_t *page = aligned_alloc(missing->size, missing->size);
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)missing->va,
+		.src = (uintptr_t)page,
+		.len = missing->size,
+	};
+	unsigned int i;
+
+	VFIO_ASSERT(page && nr * sizeof(*page) <= missing->size, "no page for a list");
+	memset(page, 0, missing->size);
+	for (i = 0; i < nr; i++)
+		page[i] = htobe64(tces[i]);
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	free(page);
+}
+
+static void *within_thread(void *arg)
+{
+	struct tce_within *within = arg;
+
+	within->fn(within->arg);
+	return NULL;
+}
+
+bool tce_within(struct tce_within *within, unsigned int seconds)
+{
+	struct timespec end;
+
+	VFIO_ASSERT(!pthread_create(&within->thread, NULL, within_thread, within),
+		    "thread");
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += seconds;
+	if (pthread_timedjoin_np(within->thread, NULL, &end))
+		return false;
+	within->fn = NULL;
+	return true;
+}
+
+void tce_within_end(struct tce_within *within)
+{
+	if (within->fn)
+		pthread_join(within->thread, NULL);
+	within->fn = NULL;
+}
+
+/* A grace period ends before the callbacks that wait for it, so there are some. */
+void tce_rcu_wait(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		VFIO_ASSERT(!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0),
+			    "membarrier");
+}
+
+/*
+ * Probes that read a lot on each call of a function: so it takes its time.
+ */
+#define SLOW_EVENTS	16
+#define SLOW_READS	100
+#define TRACEFS		"/sys/kernel/tracing"
+
+static int trace_command(const char *line)
+{
+	int fd = open(TRACEFS "/kprobe_events", O_WRONLY | O_APPEND | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = write(fd, line, strlen(line));
+	close(fd);
+	return len < 0 ? -errno : 0;
+}
+
+bool tce_slow_down(const char *function)
+{
+	char line[4096];
+	unsigned int i;
+	size_t len;
+	int ret = 0;
+
+	for (i = 0; !ret && i < SLOW_EVENTS; i++) {
+		len = snprintf(line, sizeof(line), "p:tce_slow/slow%u %s", i, function);
+		while (len < SLOW_READS * sizeof(" +0(%gpr3):x64"))
+			len += snprintf(line + len, sizeof(line) - len, " +0(%%gpr3):x64");
+		ret = trace_command(line);
+	}
+	if (!ret)
+		ret = __sysfs_write(TRACEFS "/events/tce_slow/enable", "1");
+	if (ret)
+		fprintf(stderr, "# %s cannot be slowed down: %d\n", function, ret);
+	return !ret;
+}
+
+void tce_normal_speed(void)
+{
+	__sysfs_write(TRACEFS "/events/tce_slow/enable", "0");
+	trace_command("-:tce_slow/\n");
 }
 #endif /* __KVM_HAVE_SPAPR_TCE */
