@@ -375,6 +375,7 @@ static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
  * tables, or if the host took the group back;
  * -EPERM if the group's container belongs to another mm than the VM;
  * -EINVAL if no window of the group matches the table;
+ * -ENOSPC if too many hardware tables are behind the table;
  * -ENOMEM.
  */
 static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)

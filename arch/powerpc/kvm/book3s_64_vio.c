@@ -11,8 +11,8 @@
  * Vocabulary
  *
  *	table		one LIOBN of a VM
- *	hw		a hardware table, struct iommu_table, of the host
- *	link		hw behind a table: has its entries
+ *	link		a hardware table, struct iommu_table, behind a table: has its
+ *			entries
  *	attachment	a group for the sake of which a link exists
  *	live		said of an attachment: the group is protected, and still has
  *			the hardware table in one of its slots
@@ -20,18 +20,19 @@
  * Who pins what
  *
  *	fd of a table	pins the table and the VM
- *	attachment	keeps its link, the link its hw, hw the hardware table; it
- *			belongs to one holder, and goes with it or with its table
+ *	attachment	keeps its link, and that the hardware table; it belongs to one
+ *			holder, and goes with it or with its table
  *	hypercalls	pin nothing: kvm->srcu or RCU keeps tables, and table->lock
  *			keeps links and attachments while they are used
  *
  * Locks
  *
- *	tce_mutex	tables, hws, links, attachments come and go.  Inside VFIO's
+ *	tce_mutex	tables, links, attachments come and go.  Inside VFIO's
  *			group lock (attach) and the KVM-VFIO device's lock (detach).
  *			kvm->lock is not needed.
- *	table->lock	inside tce_mutex; hw->lock is inside it, several of them in the
- *			order of their addresses
+ *	table->lock	inside tce_mutex
+ *	tce_hw_lock()	inside table->lock, several of them in the order of the
+ *			hardware tables' addresses; VFIO's container takes it, too
  *
  * A group that the host takes back is dead when VFIO detaches it, and a window that
  * user space removes is out of the groups' slots when VFIO clears it; either comes
@@ -55,7 +56,6 @@
 
 static DEFINE_MUTEX(tce_mutex);
 static DEFINE_HASHTABLE(tce_tables, 10);
-static DEFINE_HASHTABLE(tce_hws, 8);
 
 static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
 {
@@ -126,42 +126,6 @@ static unsigned long tce_table_locked(u64 entries)
 }
 
 /*
- * Hardware tables
- */
-static struct tce_hw *tce_hw_get(struct iommu_table *tbl)
-{
-	struct tce_hw *hw;
-
-	lockdep_assert_held(&tce_mutex);
-
-	hash_for_each_possible(tce_hws, hw, node, (unsigned long)tbl) {
-		if (hw->tbl == tbl) {
-			hw->users++;
-			return hw;
-		}
-	}
-	hw = kzalloc(sizeof(*hw), GFP_KERNEL_ACCOUNT);
-	if (!hw)
-		return NULL;
-	hw->tbl = iommu_tce_table_get(tbl);
-	hw->users = 1;
-	spin_lock_init(&hw->lock);
-	hash_add(tce_hws, &hw->node, (unsigned long)tbl);
-	return hw;
-}
-
-static void tce_hw_put(struct tce_hw *hw)
-{
-	lockdep_assert_held(&tce_mutex);
-
-	if (--hw->users)
-		return;
-	hash_del(&hw->node);
-	iommu_tce_table_put(hw->tbl);
-	kfree(hw);
-}
-
-/*
  * Links
  */
 static struct tce_link *tce_link_find(struct kvmppc_tce_table *table,
@@ -172,7 +136,7 @@ static struct tce_link *tce_link_find(struct kvmppc_tce_table *table,
 	lockdep_assert_held(&tce_mutex);
 
 	list_for_each_entry(link, &table->links, node)
-		if (link->hw->tbl == tbl)
+		if (link->tbl == tbl)
 			return link;
 	return NULL;
 }
@@ -190,15 +154,13 @@ static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 	link = kvzalloc(struct_size(link, old, chunk), GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return NULL;
-	link->hw = tce_hw_get(tbl);
-	if (!link->hw)
-		return NULL;
+	link->tbl = iommu_tce_table_get(tbl);
 	link->shift = shift;
 	INIT_LIST_HEAD(&link->attachments);
 	return_ptr(link);
 }
 
-/* Hypercalls take the locks of a table's hws in the order of this list. */
+/* Hypercalls take the locks of a table's hardware tables in the order of this list. */
 static void tce_link_publish(struct kvmppc_tce_table *table,
 			     struct tce_link *link)
 {
@@ -208,7 +170,7 @@ static void tce_link_publish(struct kvmppc_tce_table *table,
 	lockdep_assert_held(&table->lock);
 
 	list_for_each_entry(other, &table->links, node)
-		if (other->hw > link->hw)
+		if (other->tbl > link->tbl)
 			break;
 	list_add_tail(&link->node, &other->node);
 }
@@ -217,7 +179,7 @@ static void tce_link_free(struct tce_link *link)
 {
 	lockdep_assert_held(&tce_mutex);
 
-	tce_hw_put(link->hw);
+	iommu_tce_table_put(link->tbl);
 	kvfree(link);
 }
 
@@ -261,7 +223,7 @@ static struct tce_attachment *tce_attachment_find(struct kvmppc_tce_table *table
 /* The group does not have the hardware table any more: a window was removed. */
 static bool tce_attachment_stale(struct tce_attachment *attachment)
 {
-	struct iommu_table *tbl = attachment->link->hw->tbl;
+	struct iommu_table *tbl = attachment->link->tbl;
 	int i;
 
 	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++)
@@ -284,7 +246,7 @@ static void tce_remove_stale(struct kvmppc_tce_table *table,
 
 	list_for_each_entry_safe(attachment, next, &holder->attachments,
 				 holder_node)
-		if (attachment->table == table && attachment->link->hw->tbl != tbl &&
+		if (attachment->table == table && attachment->link->tbl != tbl &&
 		    tce_attachment_stale(attachment))
 			tce_attachment_remove(attachment);
 }

@@ -240,10 +240,10 @@ static unsigned long tce_hw_entry(const struct tce_request *request,
 static __be64 *tce_view(const struct tce_link *link, unsigned long entry,
 			unsigned long nr, bool alloc, unsigned long *run)
 {
-	struct iommu_table *tbl = link->hw->tbl;
+	struct iommu_table *tbl = link->tbl;
 	unsigned long index = entry - tbl->it_offset;
 
-	lockdep_assert_held(&link->hw->lock);
+	lockdep_assert_held(tce_hw_lock(link->tbl));
 
 	*run = nr;
 	if (tbl->it_indirect_levels)
@@ -257,7 +257,7 @@ static __be64 *tce_view(const struct tce_link *link, unsigned long entry,
  */
 static __always_inline bool tce_link_live(const struct tce_link *link)
 {
-	struct iommu_table *tbl = link->hw->tbl;
+	struct iommu_table *tbl = link->tbl;
 	struct tce_attachment *attachment;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
@@ -276,13 +276,16 @@ static __always_inline bool tce_link_live(const struct tce_link *link)
 
 static bool tce_table_live(const struct kvmppc_tce_table *table)
 {
+	unsigned long subpages = 0;
 	struct tce_link *link;
 
 	lockdep_assert_held(&table->lock);
 
-	list_for_each_entry(link, &table->links, node)
-		if (1UL << link->shift > TCE_MAX_SUBPAGES || !tce_link_live(link))
+	list_for_each_entry(link, &table->links, node) {
+		subpages += 1UL << link->shift;
+		if (subpages > TCE_MAX_SUBPAGES || !tce_link_live(link))
 			return false;
+	}
 	return true;
 }
 
@@ -295,8 +298,8 @@ static void tce_lock(struct kvmppc_tce_table *table)
 	rcu_read_lock();
 	spin_lock(&table->lock);
 	list_for_each_entry(link, &table->links, node) {
-		spin_lock_nest_lock(&link->hw->lock, &table->lock);
-		__release(&link->hw->lock);
+		spin_lock_nest_lock(tce_hw_lock(link->tbl), &table->lock);
+		__release(tce_hw_lock(link->tbl));
 	}
 }
 
@@ -306,8 +309,8 @@ static void tce_unlock(struct kvmppc_tce_table *table)
 	struct tce_link *link;
 
 	list_for_each_entry(link, &table->links, node) {
-		__acquire(&link->hw->lock);
-		spin_unlock(&link->hw->lock);
+		__acquire(tce_hw_lock(link->tbl));
+		spin_unlock(tce_hw_lock(link->tbl));
 	}
 	spin_unlock(&table->lock);
 	rcu_read_unlock();
@@ -334,8 +337,7 @@ static const u8 tce_direction[] = {
  * last entry that is new in each of them.
  *
  * User space that maps and unmaps in the container at the same time, or takes
- * another group out of it, may clear an entry in between, and lets go of what the
- * view says.  So what counts is what came back from the hardware.
+ * another group out of it, changes entry, view and count under the same lock.
  */
 
 /**
@@ -400,9 +402,9 @@ static __always_inline struct tce_pass tce_pass(const struct tce_chunk *chunk,
 						struct tce_link *link)
 {
 	const struct tce_request *request = chunk->request;
-	struct iommu_table *tbl = link->hw->tbl;
+	struct iommu_table *tbl = link->tbl;
 
-	lockdep_assert_held(&link->hw->lock);
+	lockdep_assert_held(tce_hw_lock(link->tbl));
 
 	return (struct tce_pass){
 		.link = link,
@@ -462,7 +464,7 @@ static __always_inline void tce_dirty(unsigned long old)
 		SetPageDirty(page);
 }
 
-/* Somebody else has let the old page go, count and all. */
+/* The view says that something was there, but it was not. */
 static noinline bool tce_count_late(struct iommu_table *tbl, unsigned long entry,
 				    struct mm_iommu_table_group_mem_t *mem)
 {
@@ -497,6 +499,17 @@ static __always_inline long tce_count(const struct tce_pass *pass,
 	return mm_iommu_mapped_inc(mem) ?: TCE_COUNTED | TCE_DROP;
 }
 
+/*
+ * A slot or a region may have a large page of the guest where the host has none:
+ * the size that a region tells is that of its first page.
+ */
+static noinline bool tce_is_one_page(unsigned long hpa, unsigned int shift)
+{
+	if (hpa & ((1UL << shift) - 1))
+		return false;
+	return page_shift(compound_head(pfn_to_page(hpa >> PAGE_SHIFT))) >= shift;
+}
+
 /* What goes to a hardware table and comes back */
 struct tce_swap {
 	unsigned long hpa;
@@ -516,8 +529,8 @@ static __always_inline long tce_map(const struct tce_pass *pass, unsigned long i
 		mem = tce_region_find(&pass->link->now, pass->mm, ua, tce_size(pass));
 	if (!mem || mm_iommu_ua_to_hpa(mem, ua, pass->page_shift, &swap->hpa))
 		return -ENXIO;
-	/* A slot may have a large page of the guest where the host has none. */
-	if (unlikely(swap->hpa & (tce_size(pass) - 1)))
+	if (unlikely(pass->page_shift > PAGE_SHIFT) &&
+	    !tce_is_one_page(swap->hpa, pass->page_shift))
 		return -ENXIO;
 	flags = tce_count(pass, mem, old, kind);
 	if (unlikely(flags < 0))
@@ -613,7 +626,7 @@ static void tce_link_begin(const struct tce_request *request,
 			   struct tce_link *link)
 {
 	const struct kvm_memory_slot *slot = request->slot;
-	unsigned long size = 1UL << link->hw->tbl->it_page_shift;
+	unsigned long size = 1UL << link->tbl->it_page_shift;
 
 	link->from = 0;
 	link->to = 0;
@@ -893,7 +906,7 @@ static __always_inline bool tce_link_change_one(const struct tce_request *reques
 						struct tce_link *link)
 {
 	unsigned long new = request->uas ? *request->uas : 0, run, old;
-	struct iommu_table *tbl = link->hw->tbl;
+	struct iommu_table *tbl = link->tbl;
 	struct tce_pass pass = {
 		.link = link,
 		.tbl = tbl,
@@ -929,7 +942,7 @@ static __always_inline bool tce_link_change_one(const struct tce_request *reques
 	return true;
 }
 
-/* The usual H_PUT_TCE is spared what makes lists quick.  Returns 0 if it is another. */
+/* The usual H_PUT_TCE is spared what makes lists quick.  False if it is another. */
 static bool tce_try_one(const struct tce_request *request, long *ret)
 {
 	struct kvmppc_tce_table *table = request->table;
@@ -946,7 +959,7 @@ static bool tce_try_one(const struct tce_request *request, long *ret)
 	if (!link || link->shift || !list_is_singular(&table->links))
 		return false;
 
-	guard(spinlock)(&link->hw->lock);
+	guard(spinlock)(tce_hw_lock(link->tbl));
 	*ret = H_TOO_HARD;
 	if (tce_link_live(link) && tce_link_change_one(request, link)) {
 		((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
@@ -1001,25 +1014,54 @@ struct tce_list {
 	unsigned long uas[TCE_LIST_MAX];
 };
 
-/* Where the list is in user space, and the table's spare memory for it, if there. */
+/* Where the list is in user space, NULL if nowhere. */
+static const void __user *tce_list_address(struct kvm *kvm, u64 gpa)
+{
+	struct kvm_memory_slot *slot;
+
+	slot = __gfn_to_memslot(kvm_memslots(kvm), gpa >> PAGE_SHIFT);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return NULL;
+	return (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
+			       offset_in_page(gpa));
+}
+
+/* Also takes the table's spare memory for the list, if it is there. */
 static long tce_list_find(struct tce_request *request, u64 liobn, u64 ioba, u64 gpa,
-			  void __user **address, struct tce_list **list)
+			  const void __user **address, struct tce_list **list)
 {
 	int idx = srcu_read_lock(&request->kvm->srcu);
-	struct kvm_memory_slot *slot;
 	long ret;
 
 	ret = tce_find_range(request, liobn, ioba);
 	if (ret)
 		goto unlock;
-	ret = H_TOO_HARD;
-	slot = __gfn_to_memslot(kvm_memslots(request->kvm), gpa >> PAGE_SHIFT);
-	if (!slot)
+	*address = tce_list_address(request->kvm, gpa);
+	if (*address)
+		*list = xchg(&request->table->spare, NULL);
+	else
+		ret = H_TOO_HARD;
+unlock:
+	srcu_read_unlock(&request->kvm->srcu, idx);
+	return ret;
+}
+
+/* After the list was read with nothing held: table and memory may be others now. */
+static long tce_list_put(struct tce_request *request, u64 liobn, u64 ioba, u64 gpa,
+			 const void __user *address, struct tce_list **list)
+{
+	int idx = srcu_read_lock(&request->kvm->srcu);
+	long ret;
+
+	ret = tce_find_range(request, liobn, ioba);
+	if (ret)
 		goto unlock;
-	*address = (void __user *)(__gfn_to_hva_memslot(slot, gpa >> PAGE_SHIFT) +
-				   offset_in_page(gpa));
-	*list = xchg(&request->table->spare, NULL);
-	ret = H_SUCCESS;
+	if (tce_list_address(request->kvm, gpa) != address)
+		ret = H_TOO_HARD;
+	else
+		ret = tce_translate(request, (*list)->tces, (*list)->uas, true) ?:
+		      tce_change(request);
+	*list = xchg(&request->table->spare, *list);
 unlock:
 	srcu_read_unlock(&request->kvm->srcu, idx);
 	return ret;
@@ -1058,9 +1100,8 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 {
 	struct tce_request request = { .kvm = vcpu->kvm, .npages = npages };
 	struct tce_list *list __free(kfree) = NULL;
-	void __user *address = NULL;
+	const void __user *address = NULL;
 	long ret;
-	int idx;
 
 	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1))
 		return tce_bad_list(vcpu->kvm, liobn);
@@ -1073,16 +1114,7 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 	if (!list || copy_from_user(list->tces, address, npages * sizeof(u64)))
 		return H_TOO_HARD;
 
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	/* Another table may have taken its name meanwhile. */
-	ret = tce_find_range(&request, liobn, ioba);
-	if (!ret) {
-		ret = tce_translate(&request, list->tces, list->uas, true) ?:
-		      tce_change(&request);
-		list = xchg(&request.table->spare, list);
-	}
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	return ret;
+	return tce_list_put(&request, liobn, ioba, tce_list, address, &list);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
 
@@ -1098,8 +1130,8 @@ EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
  *
  * Context: vCPU thread, may sleep.
  * Return: H_SUCCESS; H_PARAMETER if the range is not one of entries, or if
- * @tce_value has permissions; H_TOO_HARD as by kvmppc_h_put_tce(), and then some of
- * the entries may be new.
+ * @tce_value has permissions; H_TOO_HARD as by kvmppc_h_put_tce(), or if a signal is
+ * pending in a long request, and then some of the entries may be new.
  */
 long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 			unsigned long ioba, unsigned long tce_value,

@@ -33,19 +33,19 @@ struct tce_list;
 #define TCE_MAX_LINKS		32
 
 /**
- * struct tce_hw - a hardware table, whoever in the host uses it
- * @node: in the hash of all of them, by @tbl; tce_mutex
- * @tbl: the hardware table, pinned
- * @users: links to it; tce_mutex
- * @lock: keeps an entry, its userspace view and the count of its region in step
- *	when several tables lead to it; inside kvmppc_tce_table.lock
+ * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
+ * @tbl: the hardware table
+ *
+ * For all who change entries of a VFIO window: tables of VMs, and the container
+ * (drivers/vfio/vfio_iommu_spapr_tce.c).  The pool is one of the DMA API, which has
+ * no use for a table that is VFIO's.
+ *
+ * Return: The lock.
  */
-struct tce_hw {
-	struct hlist_node node;
-	struct iommu_table *tbl;
-	unsigned int users;
-	spinlock_t lock;	/* entries of tbl, and what belongs to them */
-};
+static inline spinlock_t *tce_hw_lock(struct iommu_table *tbl)
+{
+	return &tbl->pools[0].lock;
+}
 
 /**
  * struct tce_region - a region of preregistered memory that was just looked up
@@ -61,8 +61,8 @@ struct tce_region {
 
 /**
  * struct tce_link - a hardware table that shows what is in a table of the VM
- * @node: in kvmppc_tce_table.links, by the address of @hw
- * @hw: the hardware table; the link has one of its @users
+ * @node: in kvmppc_tce_table.links, by the address of @tbl
+ * @tbl: the hardware table, which the link pins
  * @attachments: of the groups for which it was attached, at least one
  * @shift: log2 of hardware pages in a page of the table
  * @from: first entry of the chunk that was exchanged
@@ -76,7 +76,7 @@ struct tce_region {
  */
 struct tce_link {
 	struct list_head node;
-	struct tce_hw *hw;
+	struct iommu_table *tbl;
 	struct list_head attachments;
 	unsigned int shift;
 	unsigned long from;

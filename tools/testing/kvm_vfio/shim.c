@@ -165,7 +165,7 @@ static const char *const lock_order[] = {
 	"&container->group_lock",
 	"&tce_mutex",
 	"&table->lock",
-	"&hw->lock",
+	"&hw->tbl.pools[0].lock",
 	"&kvm->lock",
 	"&vfio_external_lock",
 	"&group->kvm_ref_lock",

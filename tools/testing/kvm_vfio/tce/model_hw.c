@@ -215,6 +215,7 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 	hw->tbl.it_indirect_levels = !!leaf;
 	hw->tbl.it_level_size = leaf ?: hw->tbl.it_size;
 	hw->tbl.it_ops = &hw_ops;
+	spin_lock_init(&hw->tbl.pools[0].lock);
 	hw->refs = 1;
 	hw->leaf = hw->tbl.it_level_size;
 	hw->tbl.it_userspace = (__be64 *)hw;
@@ -357,6 +358,8 @@ struct region *region_new(unsigned long ua, unsigned long size, unsigned int shi
 	region->mapped = 1;
 	region->listed = true;
 	region->pages = calloc(size >> PAGE_SHIFT, sizeof(*region->pages));
+	for (unsigned long i = 0; i < size >> PAGE_SHIFT; i++)
+		region->pages[i].shift = shift;
 	region->number = nr_regions;
 	regions[nr_regions++] = region;
 	return region;

@@ -80,6 +80,7 @@ struct page {
 	void *address;
 	int dirty;
 	int refs;
+	unsigned int shift;
 };
 
 struct page *alloc_page(int flags);
@@ -87,6 +88,8 @@ void __free_page(struct page *page);
 void get_page(struct page *page);
 struct page *pfn_to_page(unsigned long pfn);
 #define page_address(page)	((page)->address)
+#define compound_head(page)	(page)
+#define page_shift(page)	((page)->shift)
 #define PageDirty(page)		READ_ONCE((page)->dirty)
 #define SetPageDirty(page)	WRITE_ONCE((page)->dirty, 1)
 
@@ -224,6 +227,10 @@ struct iommu_table_ops {
 	__be64 *(*useraddrptr)(struct iommu_table *tbl, long index, bool alloc);
 };
 
+struct iommu_pool {
+	spinlock_t lock;
+};
+
 struct iommu_table {
 	unsigned long it_size;
 	unsigned long it_indirect_levels;
@@ -232,6 +239,7 @@ struct iommu_table {
 	unsigned long it_page_shift;
 	__be64 *it_userspace;
 	const struct iommu_table_ops *it_ops;
+	struct iommu_pool pools[1];
 };
 
 struct iommu_group;
