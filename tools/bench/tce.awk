@@ -40,6 +40,7 @@ function define_rows() {
 	add("put_map", 1, 1, 1300, "H_PUT_TCE, map, less the round trip")
 	add("put_unmap", 0, 1, "", "H_PUT_TCE, unmap")
 	add("put_unmap", 1, 1, "", "H_PUT_TCE, unmap, less the round trip")
+	add("stuff_one", 0, 1, "", "H_STUFF_TCE, 1 mapped")
 	add("indirect_first", 0, 512, "", "H_PUT_TCE_INDIRECT, 512 mapped for the first time, per TCE")
 	add("indirect_map", 0, 512, "", "H_PUT_TCE_INDIRECT, 512 mapped, per TCE")
 	add("indirect_remap", 0, 512, 260, "H_PUT_TCE_INDIRECT, 512 remapped, per TCE")

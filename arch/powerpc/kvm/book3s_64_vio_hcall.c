@@ -942,8 +942,19 @@ static __always_inline bool tce_link_change_one(const struct tce_request *reques
 	return true;
 }
 
-/* The usual H_PUT_TCE is spared what makes lists quick.  False if it is another. */
-static bool tce_try_one(const struct tce_request *request, long *ret)
+/* The only hardware table behind a table, with pages of the same size, or NULL */
+static struct tce_link *tce_only_link(struct kvmppc_tce_table *table)
+{
+	struct tce_link *link;
+
+	lockdep_assert_held(&table->lock);
+
+	link = list_first_entry_or_null(&table->links, struct tce_link, node);
+	return link && !link->shift && list_is_singular(&table->links) ? link : NULL;
+}
+
+/* The usual entry alone is spared what makes lists quick.  False if it is another. */
+static __always_inline bool tce_try_one(const struct tce_request *request, long *ret)
 {
 	struct kvmppc_tce_table *table = request->table;
 	struct tce_link *link;
@@ -953,20 +964,32 @@ static bool tce_try_one(const struct tce_request *request, long *ret)
 	if (!page)
 		return false;
 
-	guard(rcu)();
-	guard(spinlock)(&table->lock);
-	link = list_first_entry_or_null(&table->links, struct tce_link, node);
-	if (!link || link->shift || !list_is_singular(&table->links))
-		return false;
-
-	guard(spinlock)(tce_hw_lock(link->tbl));
-	*ret = H_TOO_HARD;
-	if (tce_link_live(link) && tce_link_change_one(request, link)) {
-		((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
-			*request->tces;
-		*ret = H_SUCCESS;
+	rcu_read_lock();
+	spin_lock(&table->lock);
+	link = tce_only_link(table);
+	if (link) {
+		*ret = H_TOO_HARD;
+		spin_lock(tce_hw_lock(link->tbl));
+		if (tce_link_live(link) && tce_link_change_one(request, link)) {
+			((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
+				request->tces ? *request->tces : request->value;
+			*ret = H_SUCCESS;
+		}
+		spin_unlock(tce_hw_lock(link->tbl));
 	}
-	return true;
+	spin_unlock(&table->lock);
+	rcu_read_unlock();
+	return link;
+}
+
+/* Neither memory slots nor sleep, so RCU does for the table.  False if it does not. */
+static bool tce_try_unmap(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, long *ret)
+{
+	struct tce_request request = { .kvm = kvm, .npages = 1, .value = value };
+
+	guard(rcu)();
+	*ret = tce_find_range(&request, liobn, ioba);
+	return *ret || tce_try_one(&request, ret);
 }
 
 /**
@@ -993,6 +1016,10 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	unsigned long ua;
 	long ret;
 	int idx;
+
+	if (!(tce & TCE_PERMISSIONS) &&
+	    tce_try_unmap(vcpu->kvm, liobn, ioba, tce, &ret))
+		return ret;
 
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba) ?:
@@ -1144,6 +1171,10 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	};
 	long ret;
 	int idx;
+
+	if (npages == 1 && !(tce_value & TCE_PERMISSIONS) &&
+	    tce_try_unmap(vcpu->kvm, liobn, ioba, tce_value, &ret))
+		return ret;
 
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba);

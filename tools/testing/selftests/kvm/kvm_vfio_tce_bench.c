@@ -47,13 +47,14 @@ static struct ppc64_vcpu vcpu;
 static int kvm_vfio, table;
 
 enum {
-	NOTHING, GET, PUT_MAP, PUT_UNMAP, INDIRECT_FIRST, INDIRECT_MAP,
+	NOTHING, GET, PUT_MAP, PUT_UNMAP, STUFF_ONE, INDIRECT_FIRST, INDIRECT_MAP,
 	INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, NR_COSTS
 };
 
 static const char * const names[NR_COSTS] = {
-	"nothing", "get", "put_map", "put_unmap", "indirect_first", "indirect_map",
-	"indirect_remap", "indirect_other", "stuff_mapped", "stuff_empty"
+	"nothing", "get", "put_map", "put_unmap", "stuff_one", "indirect_first",
+	"indirect_map", "indirect_remap", "indirect_other", "stuff_mapped",
+	"stuff_empty"
 };
 
 static uint64_t costs[NR_COSTS];
@@ -123,6 +124,13 @@ static void measure_round(uint64_t ioba)
 	measure_one(PUT_MAP, H_PUT_TCE, ioba, PAGES | TCE_RW);
 	measure_one(GET, H_GET_TCE, ioba, 0);
 	measure_one(PUT_UNMAP, H_PUT_TCE, ioba, 0);
+	measure_one(PUT_MAP, H_PUT_TCE, ioba, PAGES | TCE_RW);
+	measure(STUFF_ONE, (struct ppc64_request){
+		.repeat = CALLS,
+		.nr = H_STUFF_TCE,
+		.args = { LIOBN, ioba, 0, 1 },
+		.step = { PAGE },
+	});
 }
 
 /* Neighbours in the one list, not in the other */
