@@ -14,14 +14,28 @@ qemu() {
 	exec "$loader" --library-path "$libs" "$qemu_path" "$@"
 }
 
-# start_guest ARG...: in the background, as $qemu_pid; fd 4 reads its console.
+# start_guest ARG...: in the background, as $qemu_pid; fd 4 reads its console, which
+# reads $guest_input, if that is set.
 start_guest() {
 	rm -f guest.console
 	mkfifo guest.console
 	qemu -L /qemu/usr/share/qemu -L /qemu/usr/share/seabios -nodefaults \
 		-nographic -vga none -monitor none -serial stdio -no-reboot \
-		-kernel vmlinux -initrd guest.cpio "$@" >guest.console 2>&1 </dev/null &
+		-kernel vmlinux -initrd guest.cpio "$@" >guest.console 2>&1 \
+		<"${guest_input:-/dev/null}" &
 	# shellcheck disable=SC2034 # for the caller
 	qemu_pid=$!
 	exec 4<guest.console
+}
+
+# Set $pseries to the machine type of a POWER guest.  $OUTER_QEMU is the major version
+# of the QEMU that emulates the lab machine.
+pseries_machine() {
+	pseries=pseries,accel=kvm,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
+	pseries=$pseries,cap-ccf-assist=off,cap-hpt-max-page-size=4k,x-vof=on
+	# An outer QEMU before 8 does not emulate what this asks of the CPU; an
+	# inner one before 8 does not ask.
+	if [ "$OUTER_QEMU" -lt 8 ] && qemu -machine pseries,help | grep -q cap-ail-mode-3; then
+		pseries=$pseries,cap-ail-mode-3=off
+	fi
 }

@@ -53,8 +53,8 @@ qemu_archive() (
 	rm -rf "$tmp"
 )
 
-# guest_archive ARCH ARCHIVE: busybox, the driver of the card and an init: all
-# that the guest is.
+# guest_archive ARCH ARCHIVE [FILE]...: busybox, the driver of the card, an init and
+# these programs: all that the guest is.
 guest_archive() (
 	stock=""
 	busybox=""
@@ -65,6 +65,11 @@ guest_archive() (
 	ln -s busybox "$tmp/bin/sh"
 	cp "$top/tools/demo/guest-init" "$tmp/init"
 	chmod +x "$tmp/init"
+	archive=$2
+	shift 2
+	for file; do
+		install -m 755 "$file" "$tmp/${file##*/}"
+	done
 	: >"$tmp/modules"
 	# in the order of their dependencies; what is missing is built in
 	for m in drivers/pps/pps_core drivers/ptp/ptp \
@@ -74,6 +79,23 @@ guest_archive() (
 		xz -dc "$ko" >"$tmp/${m##*/}.ko"
 		echo "${m##*/}.ko" >>"$tmp/modules"
 	done
-	make_cpio "$tmp" "$2"
+	make_cpio "$tmp" "$archive"
 	rm -rf "$tmp"
 )
+
+# major_version PROGRAM: of a QEMU, for $OUTER_QEMU as guest.sh wants it
+major_version() {
+	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
+}
+
+# power_guest DIR: what the lab machine power9 needs to start a guest that does what
+# its console says
+power_guest() {
+	mkdir -p "$1"
+	powerpc64le-linux-gnu-gcc -O2 -Wall -Wextra -static -o "$1/packets" \
+		"$top/tools/demo/packets.c"
+	cp "$top/tools/testing/qemu-reboot.guest" "$1/after"
+	qemu_archive "$QEMU_ROOT_ppc64le" qemu-system-ppc64 "$1/qemu.cpio"
+	guest_archive ppc64le "$1/guest.cpio" "$1/packets" "$1/after"
+	ln -sf "$KERNEL_ppc64le" "$1/vmlinux"
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * packets: in a guest, exchange packets over its network card
+ *
+ *	packets echo ADDRESS COUNT	ICMP echoes of all sizes; every byte is compared
+ *	packets flood DEVICE SECONDS	frames to nobody, as many as the card sends
+ *
+ * Prints one line with the packets per second, both directions together.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DATA_MAX	1472	/* with its headers a whole frame */
+#define IN_FLIGHT	16
+#define PATIENCE_MS	2000
+
+static void fail(const char *what)
+{
+	printf("guest-failed: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+struct message {
+	struct icmphdr header;
+	unsigned char data[DATA_MAX];
+};
+
+/* Another size and other bytes for each number; RFC 1071 wants a sum. */
+static size_t compose(struct message *m, unsigned int number)
+{
+	size_t size = sizeof(m->header) + number * 37 % (DATA_MAX + 1), i;
+	const unsigned short *words = (const void *)m;
+	unsigned int sum = 0;
+
+	memset(m, 0, sizeof(*m));
+	m->header.type = ICMP_ECHO;
+	m->header.un.echo.id = htons(getpid());
+	m->header.un.echo.sequence = htons(number);
+	for (i = 0; i < size - sizeof(m->header); i++)
+		m->data[i] = number * 7 + i * 13 + (i >> 8);
+	for (i = 0; i < (size + 1) / 2; i++)
+		sum += words[i];
+	sum = (sum >> 16) + (sum & 0xffff);
+	m->header.checksum = ~(sum + (sum >> 16));
+	return size;
+}
+
+/* Returns 1 if this is an answer that we wait for, with the very bytes of the question. */
+static int is_answer(const unsigned char *packet, size_t size)
+{
+	const struct iphdr *ip = (const void *)packet;
+	const struct message *got;
+	struct message sent;
+	size_t want;
+
+	if (size < sizeof(*ip) || size < ip->ihl * 4 + sizeof(got->header))
+		return 0;
+	size -= ip->ihl * 4;
+	got = (const void *)(packet + ip->ihl * 4);
+	if (got->header.type != ICMP_ECHOREPLY || got->header.un.echo.id != htons(getpid()))
+		return 0;
+	want = compose(&sent, ntohs(got->header.un.echo.sequence));
+	if (size == want && !memcmp(got->data, sent.data, want - sizeof(sent.header)))
+		return 1;
+	errno = EBADMSG;
+	fail("an echo has other bytes");
+	return 0;
+}
+
+static void exchange(const char *address, unsigned int count)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	unsigned int sent = 0, answered = 0;
+	unsigned char packet[2048];
+	struct message m;
+	double start = now();
+	size_t size;
+	ssize_t got;
+
+	if (fd < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1)
+		fail(address);
+	while (answered < count) {
+		while (sent < count && sent - answered < IN_FLIGHT) {
+			size = compose(&m, sent++);
+			if (sendto(fd, &m, size, 0, (void *)&to, sizeof(to)) < 0)
+				fail("sendto");
+		}
+		if (poll(&poller, 1, PATIENCE_MS) != 1)
+			break;
+		got = recv(fd, packet, sizeof(packet), 0);
+		if (got > 0)
+			answered += is_answer(packet, got);
+	}
+	printf("guest-echo %u of %u, %.0f packets/s\n", answered, count,
+	       2 * answered / (now() - start));
+}
+
+static unsigned long sent_by(const char *device)
+{
+	char path[128];
+	unsigned long count;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/tx_packets", device);
+	file = fopen(path, "r");
+	if (!file || fscanf(file, "%lu", &count) != 1)
+		fail(path);
+	fclose(file);
+	return count;
+}
+
+static void send_frames(const char *device, double seconds)
+{
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = if_nametoindex(device),
+		.sll_halen = ETH_ALEN,
+	};
+	/* Ether types up to 0x88b6 are for experiments: the network drops them. */
+	unsigned char frame[ETH_ZLEN] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb6 };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0), i;
+	unsigned long before = sent_by(device);
+	double start = now(), end;
+
+	if (fd < 0)
+		fail("socket");
+	do {
+		for (i = 0; i < 64; i++)
+			if (sendto(fd, frame, sizeof(frame), 0, (void *)&to, sizeof(to)) < 0 &&
+			    errno != ENOBUFS)
+				fail("sendto");
+		end = now();
+	} while (end - start < seconds);
+	printf("guest-flood %.0f packets/s\n", (sent_by(device) - before) / (end - start));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "echo")) {
+		exchange(argv[2], atoi(argv[3]));
+		return 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "flood")) {
+		send_frames(argv[2], atof(argv[3]));
+		return 0;
+	}
+	fprintf(stderr, "usage: packets echo ADDRESS COUNT | flood DEVICE SECONDS\n");
+	return 2;
+}
