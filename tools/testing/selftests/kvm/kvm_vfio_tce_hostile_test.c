@@ -335,22 +335,30 @@ static void new_device(void)
 	attach();
 }
 
-static void new_window(void)
+static void make_large_window(void)
+{
+	VFIO_ASSERT(tce_window_create(container, 16, ENTRIES << 16) == large_start,
+		    "the large window is elsewhere");
+}
+
+/* Kernels with large pages map them by the large window as well. */
+static void new_windows(void)
 {
 	long mapped;
 
 	tce_window_remove(container, 0);
+	tce_window_remove(container, large_start);
 	mapped = tce_region_mapped(container, vm.memory, REGION);
 	VFIO_ASSERT(!mapped, "without a window, mapped %ld times", mapped);
 	VFIO_ASSERT(!tce_window_create(container, SHIFT, WINDOW), "not at 0");
+	make_large_window();
 	attach();
 }
 
 static void new_large_window(void)
 {
 	tce_window_remove(container, large_start);
-	VFIO_ASSERT(tce_window_create(container, 16, ENTRIES << 16) == large_start,
-		    "the large window is elsewhere");
+	make_large_window();
 	attach();
 }
 
@@ -401,7 +409,7 @@ static void host_takes_device(void)
 }
 
 static void (* const changes[])(void) = {
-	attach, new_table, new_member, new_device, new_window, new_large_window,
+	attach, new_table, new_member, new_device, new_windows, new_large_window,
 	new_slot, new_region, host_takes_device
 };
 
