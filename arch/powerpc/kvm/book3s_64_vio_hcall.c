@@ -804,7 +804,8 @@ static void tce_link_settle(struct tce_chunk *chunk, struct tce_link *link)
 static void tce_store(const struct tce_chunk *chunk)
 {
 	const struct tce_request *request = chunk->request;
-	u64 first = chunk->first, left = chunk->npages, at, nr;
+	u64 first = chunk->first, left = chunk->npages, at, nr, i, *to;
+	const u64 *from;
 	struct page *page;
 
 	for (; left; first += nr, left -= nr) {
@@ -814,11 +815,11 @@ static void tce_store(const struct tce_chunk *chunk)
 						       TCES_PER_PAGE]);
 		if (!page)
 			continue;
-		if (request->tces)
-			memcpy((u64 *)page_address(page) + at,
-			       request->tces + first, nr * sizeof(u64));
-		else
-			memset64((u64 *)page_address(page) + at, request->value, nr);
+		from = request->tces ? request->tces + first : NULL;
+		to = (u64 *)page_address(page) + at;
+		/* Each as a whole, as others look: memcpy() may store halves. */
+		for (i = 0; i < nr; i++)
+			WRITE_ONCE(to[i], from ? from[i] : request->value);
 	}
 }
 
@@ -971,8 +972,8 @@ static __always_inline bool tce_try_one(const struct tce_request *request, long 
 		*ret = H_TOO_HARD;
 		spin_lock(tce_hw_lock(link->tbl));
 		if (tce_link_live(link) && tce_link_change_one(request, link)) {
-			((u64 *)page_address(page))[request->first % TCES_PER_PAGE] =
-				request->tces ? *request->tces : request->value;
+			WRITE_ONCE(((u64 *)page_address(page))[request->first % TCES_PER_PAGE],
+				   request->tces ? *request->tces : request->value);
 			*ret = H_SUCCESS;
 		}
 		spin_unlock(tce_hw_lock(link->tbl));

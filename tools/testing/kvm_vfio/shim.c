@@ -79,6 +79,7 @@ const char *shim_fault_disarm(void)
 
 /* Memory */
 
+void (*shim_at_allocation)(void);
 static unsigned int live_objects;
 static unsigned int allocations;
 
@@ -88,6 +89,8 @@ void *kzalloc(size_t size, int flags)
 
 	shim_might_sleep("kzalloc");
 	inc(allocations);
+	if (shim_at_allocation)
+		shim_at_allocation();
 	if (shim_fault("kzalloc"))
 		return NULL;
 	ptr = calloc(1, size);

@@ -167,9 +167,13 @@ unsigned long __gfn_to_hva_memslot(const struct kvm_memory_slot *slot, u64 gfn)
 	return slot->userspace_addr + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
+void (*vcpu_before_result)(void);
+
 void kvmppc_set_gpr(struct kvm_vcpu *vcpu, int nr, unsigned long value)
 {
 	EXPECT_EQ(nr, 4);
+	if (vcpu_before_result)
+		vcpu_before_result();
 	vcpu->gpr4 = value;
 }
 
@@ -301,6 +305,9 @@ void hw_end(void);
 void model_end(void)
 {
 	shim_fault_disarm();
+	shim_at_allocation = NULL;
+	hw_before_exchange = NULL;
+	vcpu_before_result = NULL;
 	for (int fd = 0; fd < SHIM_FDS; fd++)
 		shim_close(fd);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {

@@ -77,6 +77,10 @@ unsigned long hw_view(struct hw *hw, unsigned long i);
 /* What user space does through the container: VFIO_IOMMU_MAP_DMA, v2 or v1 */
 void hw_user_map(struct hw *hw, unsigned long i, struct region *region,
 		 unsigned long ua, u64 perms, bool v2);
+/* VFIO_IOMMU_UNMAP_DMA, v2, of an entry that is mapped */
+void hw_user_unmap(struct hw *hw, unsigned long i);
+/* What a test has happen before each exchange, which then fails with what it returns */
+extern int (*hw_before_exchange)(struct hw *hw, unsigned long i);
 unsigned long hw_stale(void);
 
 /* Memory */
@@ -102,6 +106,8 @@ struct kvm *vm_new(void);
 void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags);
 int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entries);
 int vm_attach(struct kvm *kvm, struct iommu_group *group, int table);
+/* What a test has happen in H_GET_TCE, with the result at hand */
+extern void (*vcpu_before_result)(void);
 /* What copy_from_user() finds at @ua; what is read is junk afterwards. */
 void user_list(unsigned long ua, const u64 *list, unsigned int nr);
 

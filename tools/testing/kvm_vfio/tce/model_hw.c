@@ -142,7 +142,7 @@ static const u64 direction_perms[] = {
 };
 
 static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
-		enum dma_data_direction *direction)
+		       enum dma_data_direction *direction)
 {
 	struct hw_entry *entry;
 	u64 old;
@@ -162,6 +162,8 @@ static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
 	return 0;
 }
 
+int (*hw_before_exchange)(struct hw *hw, unsigned long i);
+
 static int hw_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 		   enum dma_data_direction *direction)
 {
@@ -173,6 +175,9 @@ static int hw_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 			  tbl->it_page_shift);
 	if (!rcu_read_lock_held())
 		SHIM_FAIL("an entry changes outside of an RCU section");
+	ret = hw_before_exchange ? hw_before_exchange(hw, index - tbl->it_offset) : 0;
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&lock);
 	if (hw->removed || __atomic_load_n(&hw->forbidden, __ATOMIC_ACQUIRE))
 		SHIM_FAIL("an entry changes in a window that was given up");
@@ -255,6 +260,18 @@ void hw_user_map(struct hw *hw, unsigned long i, struct region *region,
 		region->mapped++;
 	}
 	entry_set(hw_entry(hw, i, true), region_hpa(region, ua) | perms);
+}
+
+void hw_user_unmap(struct hw *hw, unsigned long i)
+{
+	struct region *region = region_by_hpa(hw_now(hw, i));
+
+	pthread_mutex_lock(&lock);
+	entry_set(hw_entry(hw, i, false), 0);
+	entry_kill(hw_entry(hw, i, false));
+	hw->view[i / hw->leaf][i % hw->leaf] = 0;
+	region->mapped--;
+	pthread_mutex_unlock(&lock);
 }
 
 /* tce_iommu_clear(): what VFIO does before a table goes */
@@ -418,14 +435,18 @@ void region_unregister_end(struct region *region)
 {
 	WRITE_ONCE(region->listed, false);
 	synchronize_rcu();
+	pthread_mutex_lock(&lock);
 	if (region->mapped || region->reach)
 		SHIM_FAIL("a region is freed with %ld counts and %ld entries",
 			  region->mapped, region->reach);
+	pthread_mutex_unlock(&lock);
 }
 
 void region_return(struct region *region)
 {
+	pthread_mutex_lock(&lock);
 	region->mapped = 1;
+	pthread_mutex_unlock(&lock);
 	WRITE_ONCE(region->listed, true);
 }
 
@@ -435,13 +456,19 @@ struct mm_iommu_table_group_mem_t *mm_iommu_lookup(struct mm_struct *mm,
 {
 	struct mm_iommu_table_group_mem_t *mem;
 	struct region *region;
+	bool counted;
 
 	if (!rcu_read_lock_held())
 		SHIM_FAIL("a region is looked up outside of an RCU section");
 	hw_counts.lookups++;
 	region = region_of(ua, size);
+	if (!region)
+		return NULL;
+	pthread_mutex_lock(&lock);
+	counted = region->mapped > 1;
+	pthread_mutex_unlock(&lock);
 	/* Who has no count on it can lose it at any time. */
-	if (!region || (region->mapped <= 1 && shim_fault("mm_iommu_lookup")))
+	if (!counted && shim_fault("mm_iommu_lookup"))
 		return NULL;
 	for (mem = found; mem; mem = mem->next)
 		if (mem->region == region)

@@ -166,6 +166,25 @@ TEST(bad_pages, "pages that the kernel cannot map: H_TOO_HARD, nothing changes")
 	put(&w, 6, (GPA_RO + MB - 65536) | RO, H_SUCCESS, 1);
 }
 
+/* What one entry of a read-only slot may says nothing of the next. */
+TEST(read_only, "a read-only slot: a page to read first, then one to write: nothing changes")
+{
+	struct world w = world_new(&shape_plain, 1);
+	u64 tces[3] = { GPA_RO | RO, (GPA_RO + 65536) | RO, (GPA_RO + 131072) | RO };
+	static const u64 writes[] = { WO, RW };
+
+	list(&w, 5, tces, 3, H_SUCCESS, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+		for (int at = 0; at < 3; at++) {
+			u64 bad[3] = { tces[2], tces[0], tces[1] };
+
+			bad[at] = (bad[at] & ~PERMS) | writes[i];
+			list(&w, 5, bad, 3, H_TOO_HARD, -1);
+			list(&w, 50, bad, 3, H_TOO_HARD, -1);
+		}
+	}
+}
+
 /* A page of the guest lies wholly in one slot. */
 TEST(slot_edge, "a page that begins in one slot and ends in another")
 {

@@ -104,10 +104,8 @@ static void race_wait(struct race *race)
 		sched_yield();
 }
 
-static void race_host(struct race *race)
+static void race_host(struct race *race, unsigned int seed)
 {
-	unsigned int seed = race->seed;
-
 	shim_yield_seed(seed | 1);
 
 	for (int i = 0; i < ROUNDS && test_failures() < 20; i++) {
@@ -133,13 +131,14 @@ static void race_host(struct race *race)
 TEST(race, "vCPUs against TCE_REMOVE, DEL, close, unbind and UNREGISTER_MEMORY")
 {
 	static const struct shape shape = { 16, 0, 48, 1, { 16 }, { 8 } };
-	struct race race = { .w = world_new(&shape, 1), .seed = test_seed() };
+	unsigned int seed = test_seed();
+	struct race race = { .w = world_new(&shape, 1), .seed = seed };
 	pthread_t threads[VCPUS];
 
-	printf("# TEST_SEED=%u\n", race.seed);
+	printf("# TEST_SEED=%u\n", seed);
 	for (int i = 0; i < VCPUS; i++)
 		pthread_create(&threads[i], NULL, race_vcpu, &race);
-	race_host(&race);
+	race_host(&race, seed);
 	WRITE_ONCE(race.over, true);
 	for (int i = 0; i < VCPUS; i++)
 		pthread_join(threads[i], NULL);

@@ -15,5 +15,7 @@ bool shim_fault(const char *what);
 void shim_fault_arm(int n);
 /* What failed since, or NULL. */
 const char *shim_fault_disarm(void);
+/* What a test has happen in each kzalloc(), or NULL */
+extern void (*shim_at_allocation)(void);
 
 #endif

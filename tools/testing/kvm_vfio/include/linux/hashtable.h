@@ -25,14 +25,15 @@ static inline void shim_hash_add(struct hlist_head *head,
 	node->where = &head->first;
 	if (node->next)
 		node->next->where = &node->next;
-	head->first = node;
+	/* Readers may be on the way: hash_add_rcu(). */
+	__atomic_store_n(&head->first, node, __ATOMIC_RELEASE);
 }
 
 static inline void hash_del(struct hlist_node *node)
 {
 	if (WARN_ON(!node->where))
 		return;
-	*node->where = node->next;
+	__atomic_store_n(node->where, node->next, __ATOMIC_RELEASE);
 	if (node->next)
 		node->next->where = node->where;
 	node->where = NULL;
@@ -66,8 +67,15 @@ static inline void hash_del(struct hlist_node *node)
 
 #define hash_add_rcu(table, node, key)	hash_add(table, node, key)
 #define hash_del_rcu(node)		hash_del(node)
-#define hash_for_each_possible_rcu(table, obj, member, key) \
-	hash_for_each_possible(table, obj, member, key)
+#define shim_next_rcu(node)	__atomic_load_n(&(node), __ATOMIC_CONSUME)
+#define hash_for_each_possible_rcu(table, obj, member, key)		\
+	for (obj = shim_entry(shim_next_rcu(shim_bucket(table,		\
+							ARRAY_SIZE(table),	\
+							key)->first),	\
+			      typeof(*obj), member);			\
+	     obj;							\
+	     obj = shim_entry(shim_next_rcu(obj->member.next),		\
+			      typeof(*obj), member))
 
 /* Twice a "for", as the kernel's: "break" leaves one bucket only. */
 #define hash_for_each_safe(table, bucket, tmp, obj, member)		\

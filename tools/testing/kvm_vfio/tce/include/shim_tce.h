@@ -66,6 +66,10 @@ static inline void memset64(u64 *to, u64 value, size_t nr)
 		*to++ = value;
 }
 
+/* What depends on the value comes after it: TSan does not know of dependencies. */
+#undef READ_ONCE
+#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_CONSUME)
+
 #define cmpxchg(ptr, old, new)	__sync_val_compare_and_swap(ptr, old, new)
 #define xchg(ptr, new)		__atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST)
 
