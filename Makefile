@@ -57,7 +57,8 @@ check-hosted: deps
 .PHONY: check-stock
 check-stock: deps
 	@tools/build/fetch
-	@$(MAKE) tests
+	@$(MAKE) modules
+	@$(MAKE) lab-module tests
 	@tools/testing/check tools/testing/check-stock.list
 
 ## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, in

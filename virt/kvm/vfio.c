@@ -186,6 +186,12 @@ static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 
 	member->file = file;
 	kvm_vfio_init_tce(kv, member);
+	/*
+	 * Asked once.  A group in a container keeps its domain while it is held; no
+	 * domain stops enforcing coherency, and one that does not never begins to.
+	 * Only the container's answer changes, as other groups come and go.  On an
+	 * iommufd the answer is what the device's IOMMU can do: see vfio.rst.
+	 */
 	member->noncoherent = !kv->vfio->enforced_coherent(member->user);
 	return_ptr(member);
 }
