@@ -46,6 +46,7 @@
 #include <linux/iommu.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -58,6 +59,7 @@
  * @file: the VFIO file, pinned
  * @group: the group of @file, NULL for a device cdev
  * @kvm: the VM it acts for, or NULL; vfio_external_lock
+ * @spapr: the version of the container, if it is one of SPAPR TCE; constant
  * @counted: has a count in @group->container_users; @group->group_lock
  * @dead: the host took the group back; written under @group->group_lock, read
  *	under it or in RCU read-side sections
@@ -67,6 +69,7 @@ struct vfio_external_user {
 	struct file *file;
 	struct vfio_group *group;
 	struct kvm *kvm;
+	const char *spapr;
 	bool counted;
 	bool dead;
 };
@@ -117,7 +120,32 @@ static void vfio_external_unpublish(struct vfio_external_user *user)
 	spin_unlock(&vfio_external_lock);
 }
 
+static void vfio_external_show_device(struct vfio_device *device,
+				      struct seq_file *m)
+{
+	seq_printf(m, "vfio-device:\t%s %s %s\n", dev_name(device->dev),
+		   device->ops->name,
+		   /* just a hint: dev_set->lock guards it */
+		   data_race(device->open_count) ? "open" : "closed");
+}
+
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
+/*
+ * A container of SPAPR TCE tells only its own mm which version it is: v1 has no such
+ * ioctl, v2 cannot read its argument there, or knows no memory yet.
+ */
+static const char *vfio_external_spapr(struct vfio_group *group)
+{
+	if (vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
+				       VFIO_SPAPR_TCE_IOMMU) <= 0)
+		return NULL;
+	if (vfio_group_container_ioctl(group, 0, 0) == -EPERM)
+		return "spapr";
+	return vfio_group_container_ioctl(group, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
+					  ULONG_MAX) == -ENOTTY ?
+		"spapr-v1" : "spapr-v2";
+}
+
 /*
  * Check and count under one hold of the group's lock.  Neither the container
  * nor its IOMMU driver can go as long as the count is there: a container drops
@@ -144,6 +172,8 @@ static int vfio_external_pin(struct vfio_external_user *user)
 		if (ret)
 			return ret;
 		user->counted = true;
+		if (IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU))
+			user->spapr = vfio_external_spapr(group);
 	}
 	vfio_external_publish(user);
 	return 0;
@@ -361,6 +391,39 @@ static bool vfio_external_group_coherent(struct vfio_group *group)
 					 vfio_external_dev_incoherent);
 }
 
+static const char *vfio_external_protection(struct vfio_external_user *user)
+{
+	struct vfio_group *group = user->group;
+
+	lockdep_assert_held(&group->group_lock);
+
+	if (user->dead)
+		return "none";
+	if (!user->counted)
+		return "iommufd";
+	if (user->spapr)
+		return user->spapr;
+	return vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
+					  VFIO_TYPE1_IOMMU) > 0 ?
+		"type1" : "container";
+}
+
+static void vfio_external_show_group(struct vfio_external_user *user,
+				     struct seq_file *m)
+{
+	struct vfio_group *group = user->group;
+	struct vfio_device *device;
+
+	guard(mutex)(&group->group_lock);
+	seq_printf(m, "group:\t%s\n", dev_name(&group->dev));
+	seq_printf(m, "state:\t%s\n", user->dead ? "revoked" : "held");
+	seq_printf(m, "protection:\t%s\n", vfio_external_protection(user));
+
+	guard(mutex)(&group->device_lock);
+	list_for_each_entry(device, &group->device_list, group_next)
+		vfio_external_show_device(device, m);
+}
+
 static bool vfio_external_cdev_emulated(struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
@@ -404,6 +467,11 @@ static int vfio_external_preregistered(struct vfio_external_user *user)
 static bool vfio_external_group_coherent(struct vfio_group *group)
 {
 	return false;
+}
+
+static void vfio_external_show_group(struct vfio_external_user *user,
+				     struct seq_file *m)
+{
 }
 
 static bool vfio_external_cdev_emulated(struct file *file)
@@ -529,6 +597,52 @@ static bool vfio_external_enforced_coherent(struct vfio_external_user *user)
 	       vfio_file_enforced_coherent(user->file);
 }
 
+/* A cdev is a device: the file pins it, and is bound to an iommufd once, for good. */
+static void vfio_external_show_cdev(struct vfio_external_user *user,
+				    struct seq_file *m)
+{
+	struct vfio_device_file *df = user->file->private_data;
+
+	seq_printf(m, "cdev:\t%s\n", dev_name(&df->device->device));
+	seq_puts(m, "state:\theld\n");
+	seq_printf(m, "protection:\t%s\n",
+		   READ_ONCE(df->access_granted) ? "iommufd" : "none");
+	vfio_external_show_device(df->device, m);
+}
+
+static unsigned int vfio_external_others(struct vfio_external_user *user)
+{
+	struct vfio_external_user *other;
+	unsigned int nr = 0;
+
+	spin_lock(&vfio_external_lock);
+	hash_for_each_possible(vfio_external_users, other, node,
+			       (unsigned long)user->file)
+		if (other != user && other->file == user->file)
+			nr++;
+	spin_unlock(&vfio_external_lock);
+	return nr;
+}
+
+/**
+ * vfio_external_show - Tell people what is held, and what protects it
+ * @user: the external user
+ * @m: gets lines of a key and a value, as Documentation/ABI/testing/debugfs-kvm-vfio
+ *	has them
+ *
+ * Context: Process context, may sleep.  Takes the group's, the container's, and the
+ * group's device lock.
+ */
+static void vfio_external_show(struct vfio_external_user *user,
+			       struct seq_file *m)
+{
+	if (user->group)
+		vfio_external_show_group(user, m);
+	else
+		vfio_external_show_cdev(user, m);
+	seq_printf(m, "users:\t%u\n", vfio_external_others(user));
+}
+
 const struct vfio_external_api vfio_external_api = {
 	.version		= VFIO_EXTERNAL_API_VERSION,
 	.get			= vfio_external_get,
@@ -540,5 +654,6 @@ const struct vfio_external_api vfio_external_api = {
 	.check_extension	= vfio_external_check_extension,
 	.preregistered		= vfio_external_preregistered,
 	.enforced_coherent	= vfio_external_enforced_coherent,
+	.show			= vfio_external_show,
 };
 EXPORT_SYMBOL_GPL(vfio_external_api);

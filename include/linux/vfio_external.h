@@ -11,10 +11,11 @@
 struct file;
 struct iommu_group;
 struct kvm;
+struct seq_file;
 struct vfio_external_user;
 
 /* Grows whenever a member of struct vfio_external_api changes its meaning. */
-#define VFIO_EXTERNAL_API_VERSION	2
+#define VFIO_EXTERNAL_API_VERSION	3
 
 /**
  * struct vfio_external_api - what VFIO offers to external users
@@ -32,6 +33,7 @@ struct vfio_external_user;
  *	is it, vfio_external_preregistered()
  * @enforced_coherent: does the IOMMU make all DMA coherent,
  *	vfio_external_enforced_coherent()
+ * @show: tell people what is held, vfio_external_show()
  *
  * All but @get take a user that @get returned and that was not yet put.  From
  * @get until @put, the user pins the file and with it this module.  Unless the
@@ -55,6 +57,7 @@ struct vfio_external_api {
 				unsigned long arg);
 	int (*preregistered)(struct vfio_external_user *user);
 	bool (*enforced_coherent)(struct vfio_external_user *user);
+	void (*show)(struct vfio_external_user *user, struct seq_file *m);
 };
 
 /*
