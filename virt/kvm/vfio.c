@@ -32,12 +32,15 @@
 #define pr_fmt(fmt) "kvm-vfio: " fmt
 
 #include <linux/cleanup.h>
+#include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/hashtable.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
@@ -45,17 +48,44 @@
 
 #ifdef CONFIG_SPAPR_TCE_IOMMU
 #include <asm/kvm_spapr_tce.h>
+#else
+static inline void kvm_spapr_tce_init_counts(struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_free_counts(struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
+{
+}
 #endif
 
 #include "vfio.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/kvm_vfio.h>
+
 #define KVM_VFIO_HASH_BITS	8
+
+/* Elsewhere no DMA goes past the caches, or nothing follows for KVM: nobody is asked. */
+#ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
+#define KVM_VFIO_NONCOHERENT	true
+#else
+#define KVM_VFIO_NONCOHERENT	false
+#endif
 
 /**
  * struct kvm_vfio_member - one VFIO file that the VM holds
  * @node: in kvm_vfio.members, by @file
  * @file: what was added, whatever its fd number; pinned by @user
  * @user: KVM as an external user of @file
+ * @group: number of the group, negative for a cdev
  * @noncoherent: counted in kvm_vfio.nr_noncoherent; fixed at ADD
  * @tce: what the TCE hypercalls of the VM reach of the group (POWER)
  */
@@ -63,6 +93,7 @@ struct kvm_vfio_member {
 	struct hlist_node node;
 	struct file *file;
 	struct vfio_external_user *user;
+	int group;
 	bool noncoherent;
 #ifdef CONFIG_SPAPR_TCE_IOMMU
 	struct kvm_spapr_tce_holder tce;
@@ -71,7 +102,8 @@ struct kvm_vfio_member {
 
 /**
  * struct kvm_vfio - the KVM-VFIO device of one VM
- * @lock: guards all below but @kvm
+ * @lock: guards all below but @readers and @kvm
+ * @readers: of the file in debugfs, and one more until the device is destroyed
  * @kvm: the VM, pinned by the fd of the device; constant
  * @vfio: VFIO's functions, NULL while there are no members
  * @nr_members: files held
@@ -79,7 +111,8 @@ struct kvm_vfio_member {
  * @members: the files held; hashed, so that the cost of a look-up does not grow
  */
 struct kvm_vfio {
-	struct mutex lock;	/* guards all below but kvm */
+	struct mutex lock;	/* guards all below but readers and kvm */
+	refcount_t readers;
 	struct kvm *kvm;
 	const struct vfio_external_api *vfio;
 	unsigned int nr_members;
@@ -150,6 +183,7 @@ static void kvm_vfio_init_tce(struct kvm_vfio *kv,
 			      struct kvm_vfio_member *member)
 {
 	INIT_LIST_HEAD(&member->tce.attachments);
+	member->tce.group = member->group;
 	member->tce.user = member->user;
 	member->tce.alive = kv->vfio->alive;
 }
@@ -169,6 +203,17 @@ static void kvm_vfio_detach_tce(struct kvm_vfio_member *member)
 }
 #endif
 
+/* Scalars only: what a tracer gets is not to be followed. */
+static void kvm_vfio_trace(struct kvm_vfio *kv, struct kvm_vfio_member *member,
+			   void (*trace)(pid_t pid, dev_t dev, int group,
+					 bool noncoherent, unsigned int files))
+{
+	lockdep_assert_held(&kv->lock);
+
+	trace(kv->kvm->userspace_pid, file_inode(member->file)->i_rdev,
+	      member->group, member->noncoherent, kv->nr_members);
+}
+
 static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 						      struct file *file)
 {
@@ -185,6 +230,7 @@ static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 		return ERR_CAST(member->user);
 
 	member->file = file;
+	member->group = max(kv->vfio->iommu_id(member->user), -1);
 	kvm_vfio_init_tce(kv, member);
 	/*
 	 * Asked once.  A group in a container keeps its domain while it is held; no
@@ -192,7 +238,8 @@ static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
 	 * Only the container's answer changes, as other groups come and go.  On an
 	 * iommufd the answer is what the device's IOMMU can do: see vfio.rst.
 	 */
-	member->noncoherent = !kv->vfio->enforced_coherent(member->user);
+	member->noncoherent = KVM_VFIO_NONCOHERENT &&
+			      !kv->vfio->enforced_coherent(member->user);
 	return_ptr(member);
 }
 
@@ -215,6 +262,7 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 	kv->nr_noncoherent += step;
 	if (before == !!kv->nr_noncoherent)
 		return;
+	trace_kvm_vfio_coherency(kv->kvm->userspace_pid, !before);
 
 	idx = srcu_read_lock(&kv->kvm->srcu);
 	if (before)
@@ -239,6 +287,7 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 	hash_add(kv->members, &member->node, (unsigned long)member->file);
 	kv->nr_members++;
 	kv->vfio->set_kvm(member->user, kv->kvm);
+	kvm_vfio_trace(kv, member, trace_kvm_vfio_add);
 }
 
 /* Publish backwards; the VM is an assigned one until the file is let go. */
@@ -249,6 +298,7 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
 
 	hash_del(&member->node);
 	kv->nr_members--;
+	kvm_vfio_trace(kv, member, trace_kvm_vfio_del);
 
 	kvm_vfio_detach_tce(member);
 	kv->vfio->put(member->user);
@@ -459,7 +509,15 @@ static void kvm_vfio_release(struct kvm_device *dev)
 	lockdep_assert_held(&dev->kvm->lock);
 }
 
-/* Nobody else can reach the device; the lock is there to be asserted. */
+static void kvm_vfio_put(struct kvm_vfio *kv)
+{
+	if (!refcount_dec_and_test(&kv->readers))
+		return;
+	mutex_destroy(&kv->lock);
+	kfree(kv);
+}
+
+/* Only who reads the file in debugfs can still reach the device. */
 static void kvm_vfio_destroy(struct kvm_device *dev)
 {
 	struct kvm_vfio *kv = dev->private;
@@ -474,8 +532,7 @@ static void kvm_vfio_destroy(struct kvm_device *dev)
 			kvm_vfio_member_release(kv, member);
 		kvm_vfio_unbind_unused(kv);
 	}
-	mutex_destroy(&kv->lock);
-	kfree(kv);
+	kvm_vfio_put(kv);
 	kfree(dev);
 }
 
@@ -506,10 +563,126 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
 		return -ENOMEM;
 
 	mutex_init(&kv->lock);
+	refcount_set(&kv->readers, 1);
 	hash_init(kv->members);
 	kv->kvm = dev->kvm;
 	dev->private = kv;
 	return 0;
+}
+
+/*
+ * debugfs: the file vfio of a VM, see Documentation/ABI/testing/debugfs-kvm-vfio
+ *
+ * A file that is being read is not removed, and the VM with its directory neither,
+ * so the VM lives until the reader leaves.  The device may be gone when kv->lock is
+ * taken; then it has no members.
+ */
+static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
+				 struct kvm_vfio_member *member)
+{
+	lockdep_assert_held(&kv->lock);
+
+	seq_putc(m, '\n');
+	kv->vfio->show(member->user, m);
+	if (KVM_VFIO_NONCOHERENT)
+		seq_printf(m, "coherent:\t%s\n", member->noncoherent ? "no" : "yes");
+}
+
+/* @kv: NULL if the VM has no device */
+static void kvm_vfio_show_counts(struct seq_file *m, struct kvm *kvm,
+				 struct kvm_vfio *kv)
+{
+	seq_puts(m, "kvm-vfio:\t1\n");
+	seq_printf(m, "device:\t%s\n", kv ? "yes" : "no");
+	seq_printf(m, "files:\t%u\n", kv ? kv->nr_members : 0);
+	if (KVM_VFIO_NONCOHERENT)
+		seq_printf(m, "noncoherent:\t%u\n", kv ? kv->nr_noncoherent : 0);
+	kvm_spapr_tce_show_counts(m, kvm);
+}
+
+static void kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
+				 struct kvm_vfio *kv)
+{
+	struct kvm_vfio_member *member;
+	int bucket;
+
+	lockdep_assert_held(&kv->lock);
+
+	kvm_vfio_show_counts(m, kvm, kv);
+	hash_for_each(kv->members, bucket, member, node)
+		kvm_vfio_show_member(m, kv, member);
+}
+
+/* The VM's device if it has one: not to go before kvm_vfio_put(). */
+static struct kvm_vfio *kvm_vfio_get(struct kvm *kvm)
+{
+	struct kvm_device *dev;
+	struct kvm_vfio *kv;
+
+	lockdep_assert_held(&kvm->lock);
+
+	list_for_each_entry(dev, &kvm->devices, vm_node) {
+		if (dev->ops != &kvm_vfio_ops)
+			continue;
+		kv = dev->private;
+		refcount_inc(&kv->readers);
+		return kv;
+	}
+	return NULL;
+}
+
+static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
+{
+	struct kvm *kvm = m->private;
+	struct kvm_vfio *kv;
+	int ret;
+
+	ret = mutex_lock_interruptible(&kvm->lock);
+	if (ret)
+		return ret;
+	kv = kvm_vfio_get(kvm);
+	mutex_unlock(&kvm->lock);
+
+	if (kv) {
+		ret = mutex_lock_interruptible(&kv->lock);
+		if (!ret) {
+			kvm_vfio_show_device(m, kvm, kv);
+			mutex_unlock(&kv->lock);
+		}
+		kvm_vfio_put(kv);
+	} else {
+		kvm_vfio_show_counts(m, kvm, NULL);
+	}
+	if (!ret)
+		kvm_spapr_tce_show(m, kvm);
+	return ret;
+}
+DEFINE_SHOW_ATTRIBUTE(kvm_vfio_debugfs);
+
+/**
+ * kvm_vfio_create_debugfs - Have a file in the directory of a new VM
+ * @kvm: the VM, which nobody can reach yet but by its directory
+ *
+ * Context: Process context, may sleep.
+ */
+void kvm_vfio_create_debugfs(struct kvm *kvm)
+{
+	kvm_spapr_tce_init_counts(kvm);
+	debugfs_create_file("vfio", 0444, kvm->debugfs_dentry, kvm,
+			    &kvm_vfio_debugfs_fops);
+}
+
+/**
+ * kvm_vfio_destroy_debugfs - The directory is gone, and with it the file
+ * @kvm: the VM, which nobody can reach any more
+ *
+ * Also if there never was one.
+ *
+ * Context: Process context, may sleep.  Cannot fail.
+ */
+void kvm_vfio_destroy_debugfs(struct kvm *kvm)
+{
+	kvm_spapr_tce_free_counts(kvm);
 }
 
 int kvm_vfio_ops_init(void)

@@ -47,10 +47,14 @@
 #include <linux/iommu.h>
 #include <linux/kvm.h>
 #include <linux/mutex.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
+#include <asm/hvcall.h>
 #include <asm/kvm_ppc.h>
+
+#include <trace/events/kvm_vfio.h>
 
 #include "spapr_tce.h"
 
@@ -186,6 +190,18 @@ static void tce_link_free(struct tce_link *link)
 /*
  * Attachments
  */
+static void tce_attachment_trace(struct tce_attachment *attachment,
+				 void (*trace)(pid_t pid, u64 liobn, int group,
+					       u64 start, u64 size))
+{
+	struct kvmppc_tce_table *table = attachment->table;
+	struct iommu_table *tbl = attachment->link->tbl;
+
+	trace(table->kvm->userspace_pid, table->liobn, attachment->holder->group,
+	      (u64)tbl->it_offset << tbl->it_page_shift,
+	      (u64)tbl->it_size << tbl->it_page_shift);
+}
+
 static void tce_attachment_remove(struct tce_attachment *attachment)
 {
 	struct kvmppc_tce_table *table = attachment->table;
@@ -194,6 +210,7 @@ static void tce_attachment_remove(struct tce_attachment *attachment)
 
 	lockdep_assert_held(&tce_mutex);
 
+	tce_attachment_trace(attachment, trace_kvm_vfio_detach);
 	list_del(&attachment->holder_node);
 	scoped_guard(spinlock, &table->lock) {
 		list_del(&attachment->node);
@@ -318,6 +335,7 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 	if (is_new)
 		tce_link_publish(table, link);
 	spin_unlock(&table->lock);
+	tce_attachment_trace(attachment, trace_kvm_vfio_attach);
 	return 0;
 }
 
@@ -543,4 +561,195 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 		account_locked_vm(kvm->mm, tce_table_locked(args->size), false);
 	}
 	return ret;
+}
+
+/*
+ * Counts, and what people see of the tables
+ */
+
+/**
+ * struct tce_vm - what is counted of a VM beside its tables
+ * @node: in the hash of all of them; tce_mutex to change it, RCU to walk it
+ * @kvm: the VM, which is there for longer
+ * @missing: hypercalls for tables that are not here
+ * @rcu: to free it
+ */
+struct tce_vm {
+	struct hlist_node node;
+	struct kvm *kvm;
+	atomic64_t missing;
+	struct rcu_head rcu;
+};
+
+static DEFINE_HASHTABLE(tce_vms, 8);
+
+static struct tce_vm *tce_vm_find(struct kvm *kvm)
+{
+	struct tce_vm *vm;
+
+	lockdep_assert(rcu_read_lock_held() || lockdep_is_held(&tce_mutex));
+
+	hash_for_each_possible_rcu(tce_vms, vm, node, (unsigned long)kvm,
+				   lockdep_is_held(&tce_mutex))
+		if (vm->kvm == kvm)
+			return vm;
+	return NULL;
+}
+
+/**
+ * kvmppc_tce_answer - Count a hypercall that came to anything but H_SUCCESS
+ * @kvm: the VM
+ * @table: the table, NULL if it is not here
+ * @liobn: the guest's name for it
+ * @ioba: bus address of the first entry, in bytes
+ * @npages: number of entries
+ * @outcome: H_PARAMETER, or why it is left to user space: TCE_LEFT_TABLE and so on
+ *
+ * Tracers get to know, too, if it is left to user space.
+ *
+ * Context: The section in which the table was looked for.
+ * Return: What the guest gets: H_PARAMETER; or H_TOO_HARD.
+ */
+long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
+		       u64 ioba, u64 npages, long outcome)
+{
+	struct tce_vm *vm;
+
+	if (outcome == H_PARAMETER) {
+		atomic64_inc(&table->outcomes[TCE_REFUSED]);
+		return outcome;
+	}
+	trace_kvm_vfio_tce_fallback(kvm->userspace_pid, liobn, ioba, npages, outcome);
+	if (table) {
+		atomic64_inc(&table->outcomes[outcome]);
+		return H_TOO_HARD;
+	}
+	guard(rcu)();
+	vm = tce_vm_find(kvm);
+	if (vm)
+		atomic64_inc(&vm->missing);
+	return H_TOO_HARD;
+}
+
+/**
+ * kvm_spapr_tce_init_counts - Begin to count for a new VM
+ * @kvm: the VM
+ *
+ * Without memory nothing is counted but by the tables.
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ */
+void kvm_spapr_tce_init_counts(struct kvm *kvm)
+{
+	struct tce_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vm)
+		return;
+	vm->kvm = kvm;
+	guard(mutex)(&tce_mutex);
+	hash_add_rcu(tce_vms, &vm->node, (unsigned long)kvm);
+}
+
+/**
+ * kvm_spapr_tce_free_counts - The VM is going, and nobody counts for it any more
+ * @kvm: the VM, also if it was never begun with
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.  Cannot fail.
+ */
+void kvm_spapr_tce_free_counts(struct kvm *kvm)
+{
+	struct tce_vm *vm;
+
+	guard(mutex)(&tce_mutex);
+	vm = tce_vm_find(kvm);
+	if (!vm)
+		return;
+	hash_del_rcu(&vm->node);
+	kfree_rcu(vm, rcu);
+}
+
+/**
+ * kvm_spapr_tce_show_counts - Tell how many tables a VM has, and misses
+ * @m: gets lines of Documentation/ABI/testing/debugfs-kvm-vfio
+ * @kvm: the VM
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ */
+void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
+{
+	struct kvmppc_tce_table *table;
+	unsigned int nr = 0;
+	struct tce_vm *vm;
+	int bucket;
+
+	guard(mutex)(&tce_mutex);
+	hash_for_each(tce_tables, bucket, table, node)
+		nr += table->kvm == kvm;
+	seq_printf(m, "tables:\t%u\n", nr);
+	vm = tce_vm_find(kvm);
+	if (vm)
+		seq_printf(m, "no-table:\t%llu\n", (u64)atomic64_read(&vm->missing));
+}
+
+static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
+{
+	struct tce_attachment *attachment;
+	unsigned int nr = 0;
+	struct tce_link *link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	guard(rcu)();
+	list_for_each_entry(link, &table->links, node) {
+		nr++;
+		list_for_each_entry(attachment, &link->attachments, node)
+			seq_printf(m, "group:\t%d %s\n", attachment->holder->group,
+				   tce_attachment_left(attachment) ? "gone" : "live");
+	}
+	seq_printf(m, "hardware:\t%u\n", nr);
+}
+
+static void tce_show_outcomes(struct seq_file *m, struct kvmppc_tce_table *table)
+{
+	static const struct trace_print_flags names[] = { TCE_LEFT_NAMES };
+	u64 counts[TCE_NR_OUTCOMES], left = 0;
+	unsigned int i;
+
+	for (i = 0; i < TCE_NR_OUTCOMES; i++)
+		counts[i] = atomic64_read(&table->outcomes[i]);
+	for (i = TCE_REFUSED + 1; i < TCE_NR_OUTCOMES; i++)
+		left += counts[i];
+	seq_printf(m, "done:\t%llu\n", counts[TCE_DONE]);
+	seq_printf(m, "refused:\t%llu\n", counts[TCE_REFUSED]);
+	seq_printf(m, "left:\t%llu\n", left);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].mask != TCE_LEFT_TABLE)
+			seq_printf(m, "left-%s:\t%llu\n", names[i].name,
+				   counts[names[i].mask]);
+}
+
+/**
+ * kvm_spapr_tce_show - Tell people about the tables of a VM
+ * @m: gets lines of Documentation/ABI/testing/debugfs-kvm-vfio
+ * @kvm: the VM
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ */
+void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
+{
+	struct kvmppc_tce_table *table;
+	int bucket;
+
+	guard(mutex)(&tce_mutex);
+	hash_for_each(tce_tables, bucket, table, node) {
+		if (table->kvm != kvm)
+			continue;
+		seq_printf(m, "\ntable:\t0x%llx\n", table->liobn);
+		seq_printf(m, "window:\t0x%llx 0x%llx\n",
+			   table->offset << table->page_shift,
+			   table->size << table->page_shift);
+		seq_printf(m, "page-size:\t%llu\n", 1ULL << table->page_shift);
+		tce_show_links(m, table);
+		tce_show_outcomes(m, table);
+	}
 }

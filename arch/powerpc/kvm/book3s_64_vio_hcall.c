@@ -14,9 +14,10 @@
  *			have cached of it before anything is let go
  *
  * What is no error of the guest but cannot be done here is H_TOO_HARD: user space
- * gets the same request.  Then each entry is old or new, and as a whole: in all the
- * hardware tables, their userspace views, the counts of the memory regions, and in
- * the table that the guest reads back.
+ * gets the same request.  Within this file it is one of TCE_LEFT_*, which says why.
+ * Then each entry is old or new, and as a whole: in all the hardware tables, their
+ * userspace views, the counts of the memory regions, and in the table that the guest
+ * reads back.
  *
  * An entry's page is pinned by the count of its preregistered region; the view says
  * which region, as it has the page's user address.  What is 0 there was mapped by
@@ -79,15 +80,15 @@ static __always_inline long tce_find_range(struct tce_request *request,
 	struct kvmppc_tce_table *table = kvmppc_tce_find(request->kvm, liobn);
 	u64 entry;
 
+	request->table = table;
 	if (!table)
-		return H_TOO_HARD;
+		return TCE_LEFT_TABLE;
 	entry = ioba >> table->page_shift;
 	if (ioba & ((1ULL << table->page_shift) - 1) || entry < table->offset)
 		return H_PARAMETER;
 	entry -= table->offset;
 	if (entry >= table->size || request->npages > table->size - entry)
 		return H_PARAMETER;
-	request->table = table;
 	request->first = array_index_nospec(entry, table->size);
 	return H_SUCCESS;
 }
@@ -133,11 +134,11 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 			continue;
 		}
 		if (unlikely(tce & (size - 1) & ~TCE_PERMISSIONS))
-			return H_TOO_HARD;
+			return TCE_LEFT_ADDRESS;
 		if (unlikely(tce - start > room)) {
 			slot = tce_slot(request->kvm, tce, size);
 			if (!slot)
-				return H_TOO_HARD;
+				return TCE_LEFT_ADDRESS;
 			slots++;
 			start = slot->base_gfn << PAGE_SHIFT;
 			offset = slot->userspace_addr - start;
@@ -251,42 +252,35 @@ static __be64 *tce_view(const struct tce_link *link, unsigned long entry,
 	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
 }
 
-/*
- * Where a group is gone, or its window is, user space is to know: nothing is
- * changed here until it has put that in order.
- */
-static __always_inline bool tce_link_live(const struct tce_link *link)
+/* Why entries of the hardware table cannot be changed; 0 if they can. */
+static __always_inline long tce_link_left(const struct tce_link *link)
 {
-	struct iommu_table *tbl = link->tbl;
 	struct tce_attachment *attachment;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
-	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
+	long reason = 0;
 
 	list_for_each_entry(attachment, &link->attachments, node) {
-		if (READ_ONCE(attachment->holder->preregistered) <= 0 ||
-		    !attachment->holder->alive(attachment->holder->user))
-			return false;
-		if (READ_ONCE(attachment->group->tables[0]) != tbl &&
-		    READ_ONCE(attachment->group->tables[1]) != tbl)
-			return false;
+		reason = tce_attachment_left(attachment);
+		if (reason)
+			break;
 	}
-	return true;
+	return reason;
 }
 
-static bool tce_table_live(const struct kvmppc_tce_table *table)
+static long tce_table_left(const struct kvmppc_tce_table *table)
 {
 	unsigned long subpages = 0;
+	long reason;
 	struct tce_link *link;
 
 	lockdep_assert_held(&table->lock);
 
 	list_for_each_entry(link, &table->links, node) {
 		subpages += 1UL << link->shift;
-		if (subpages > TCE_MAX_SUBPAGES || !tce_link_live(link))
-			return false;
+		reason = subpages > TCE_MAX_SUBPAGES ? TCE_LEFT_SIZE : tce_link_left(link);
+		if (reason)
+			return reason;
 	}
-	return true;
+	return 0;
 }
 
 /* sparse cannot count locks in a loop, so it is told that there are none. */
@@ -874,30 +868,31 @@ static u64 tce_change_chunk(struct tce_chunk *chunk)
 static long tce_change(const struct tce_request *request)
 {
 	struct tce_chunk chunk = { .request = request };
-	u64 wanted, changed;
+	long reason;
+	u64 wanted;
 
 	while (chunk.first < request->npages) {
 		chunk.npages = min(request->npages - chunk.first, TCE_CHUNK);
 		if (!tce_have_pages(&chunk))
-			return H_TOO_HARD;
+			return TCE_LEFT_NOMEM;
 
 		tce_lock(request->table);
-		changed = 0;
 		tce_chunk_limit(&chunk);
 		wanted = chunk.npages;
-		if (tce_table_live(request->table))
-			changed = tce_change_chunk(&chunk);
+		reason = tce_table_left(request->table);
+		if (!reason && tce_change_chunk(&chunk) < wanted)
+			reason = TCE_LEFT_MEMORY;
 		tce_unlock(request->table);
-		if (changed < wanted)
-			return H_TOO_HARD;
+		if (reason)
+			return reason;
 
-		chunk.first += changed;
+		chunk.first += wanted;
 		if (chunk.first == request->npages)
 			break;
 		cond_resched();
 		/* What takes long can be interrupted; user space starts it again. */
 		if (request->npages > TCE_LIST_MAX && signal_pending(current))
-			return H_TOO_HARD;
+			return TCE_LEFT_SIGNAL;
 	}
 	return H_SUCCESS;
 }
@@ -969,18 +964,29 @@ static __always_inline bool tce_try_one(const struct tce_request *request, long 
 	spin_lock(&table->lock);
 	link = tce_only_link(table);
 	if (link) {
-		*ret = H_TOO_HARD;
 		spin_lock(tce_hw_lock(link->tbl));
-		if (tce_link_live(link) && tce_link_change_one(request, link)) {
+		*ret = tce_link_left(link);
+		if (!*ret && !tce_link_change_one(request, link))
+			*ret = TCE_LEFT_MEMORY;
+		if (!*ret)
 			WRITE_ONCE(((u64 *)page_address(page))[request->first % TCES_PER_PAGE],
 				   request->tces ? *request->tces : request->value);
-			*ret = H_SUCCESS;
-		}
 		spin_unlock(tce_hw_lock(link->tbl));
 	}
 	spin_unlock(&table->lock);
 	rcu_read_unlock();
 	return link;
+}
+
+/* In the section in which the table was looked for; @outcome: H_PARAMETER or TCE_* */
+static __always_inline long tce_answer(const struct tce_request *request,
+				       u64 liobn, u64 ioba, long outcome)
+{
+	if (unlikely(outcome))
+		return kvmppc_tce_answer(request->kvm, request->table, liobn, ioba,
+					 request->npages, outcome);
+	atomic64_inc(&request->table->outcomes[TCE_DONE]);
+	return H_SUCCESS;
 }
 
 /* Neither memory slots nor sleep, so RCU does for the table.  False if it does not. */
@@ -990,7 +996,10 @@ static bool tce_try_unmap(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, long 
 
 	guard(rcu)();
 	*ret = tce_find_range(&request, liobn, ioba);
-	return *ret || tce_try_one(&request, ret);
+	if (!*ret && !tce_try_one(&request, ret))
+		return false;
+	*ret = tce_answer(&request, liobn, ioba, *ret);
+	return true;
 }
 
 /**
@@ -1027,6 +1036,7 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	      tce_translate(&request, &value, &ua, false);
 	if (!ret && !tce_try_one(&request, &ret))
 		ret = tce_change(&request);
+	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
 }
@@ -1062,14 +1072,14 @@ static long tce_list_find(struct tce_request *request, u64 liobn, u64 ioba, u64 
 	long ret;
 
 	ret = tce_find_range(request, liobn, ioba);
+	if (!ret) {
+		*address = tce_list_address(request->kvm, gpa);
+		ret = *address ? 0 : TCE_LEFT_LIST;
+	}
 	if (ret)
-		goto unlock;
-	*address = tce_list_address(request->kvm, gpa);
-	if (*address)
-		*list = xchg(&request->table->spare, NULL);
+		ret = tce_answer(request, liobn, ioba, ret);
 	else
-		ret = H_TOO_HARD;
-unlock:
+		*list = xchg(&request->table->spare, NULL);
 	srcu_read_unlock(&request->kvm->srcu, idx);
 	return ret;
 }
@@ -1082,27 +1092,28 @@ static long tce_list_put(struct tce_request *request, u64 liobn, u64 ioba, u64 g
 	long ret;
 
 	ret = tce_find_range(request, liobn, ioba);
-	if (ret)
-		goto unlock;
-	if (tce_list_address(request->kvm, gpa) != address)
-		ret = H_TOO_HARD;
-	else
+	if (!ret && tce_list_address(request->kvm, gpa) != address)
+		ret = TCE_LEFT_LIST;
+	if (!ret)
 		ret = tce_translate(request, (*list)->tces, (*list)->uas, true) ?:
 		      tce_change(request);
-	*list = xchg(&request->table->spare, *list);
-unlock:
+	if (request->table)
+		*list = xchg(&request->table->spare, *list);
+	ret = tce_answer(request, liobn, ioba, ret);
 	srcu_read_unlock(&request->kvm->srcu, idx);
 	return ret;
 }
 
-/* Where there is no table, user space judges the arguments. */
-static long tce_bad_list(struct kvm *kvm, u64 liobn)
+/* Nothing more to be done; but where there is no table, user space judges the list. */
+static long tce_list_end(struct tce_request *request, u64 liobn, u64 ioba, long outcome)
 {
-	int idx = srcu_read_lock(&kvm->srcu);
-	bool found = kvmppc_tce_find(kvm, liobn);
+	int idx = srcu_read_lock(&request->kvm->srcu);
 
-	srcu_read_unlock(&kvm->srcu, idx);
-	return found ? H_PARAMETER : H_TOO_HARD;
+	request->table = kvmppc_tce_find(request->kvm, liobn);
+	outcome = tce_answer(request, liobn, ioba,
+			     request->table ? outcome : TCE_LEFT_TABLE);
+	srcu_read_unlock(&request->kvm->srcu, idx);
+	return outcome;
 }
 
 /**
@@ -1132,16 +1143,17 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 
 	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1))
-		return tce_bad_list(vcpu->kvm, liobn);
+		return tce_list_end(&request, liobn, ioba, H_PARAMETER);
 	ret = tce_list_find(&request, liobn, ioba, tce_list, &address, &list);
 	if (ret)
 		return ret;
 	if (!list)
 		list = kmalloc(sizeof(*list), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!list)
+		return tce_list_end(&request, liobn, ioba, TCE_LEFT_NOMEM);
 	/* With no lock held, as user space may let the guest's page wait. */
-	if (!list || copy_from_user(list->tces, address, npages * sizeof(u64)))
-		return H_TOO_HARD;
-
+	if (copy_from_user(list->tces, address, npages * sizeof(u64)))
+		return tce_list_end(&request, liobn, ioba, TCE_LEFT_LIST);
 	return tce_list_put(&request, liobn, ioba, tce_list, address, &list);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
@@ -1183,6 +1195,7 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		ret = H_PARAMETER;
 	if (!ret)
 		ret = tce_change(&request);
+	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
 }
@@ -1212,11 +1225,11 @@ long kvmppc_h_get_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	guard(rcu)();
 	ret = tce_find_range(&request, liobn, ioba);
 	if (ret)
-		return ret;
+		return tce_answer(&request, liobn, ioba, ret);
 	page = READ_ONCE(request.table->pages[request.first / TCES_PER_PAGE]);
 	tces = page ? page_address(page) : NULL;
 	kvmppc_set_gpr(vcpu, 4,
 		       tces ? READ_ONCE(tces[request.first % TCES_PER_PAGE]) : 0);
-	return H_SUCCESS;
+	return tce_answer(&request, liobn, ioba, TCE_DONE);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_get_tce);

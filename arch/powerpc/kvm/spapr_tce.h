@@ -6,9 +6,11 @@
 #ifndef _POWERPC_KVM_SPAPR_TCE_H
 #define _POWERPC_KVM_SPAPR_TCE_H
 
+#include <linux/atomic.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 
 #include <asm/iommu.h>
@@ -118,6 +120,7 @@ struct tce_attachment {
  *	tables, views and counts of a range in step
  * @spare: memory for a list, for whoever takes it by xchg(), or NULL; what is in it is
  *	of no meaning
+ * @outcomes: how many hypercalls came to TCE_DONE and so on; TCE_LEFT_TABLE is unused
  * @links: hardware tables behind it; @lock and tce_mutex to change them
  * @pages: what the guest has put, as it reads it back and user space maps it;
  *	pages come when needed, by cmpxchg(), and go with the table
@@ -131,11 +134,44 @@ struct kvmppc_tce_table {
 	u64 size;
 	spinlock_t lock;	/* links and contents */
 	struct tce_list *spare;
+	atomic64_t outcomes[TCE_NR_OUTCOMES];
 	struct list_head links;
 	struct page *pages[];
 };
 
+/**
+ * tce_attachment_left - Why the kernel is not to change entries, if so
+ * @attachment: of the hardware table in question
+ *
+ * Where a group is gone, or its window is, user space is to know: nothing is
+ * changed here until it has put that in order.
+ *
+ * Context: RCU read-side section, to the end of which a live attachment stays live;
+ * table->lock or tce_mutex.
+ * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
+ */
+static __always_inline long
+tce_attachment_left(const struct tce_attachment *attachment)
+{
+	struct kvm_spapr_tce_holder *holder = attachment->holder;
+	struct iommu_table *tbl = attachment->link->tbl;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
+	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
+
+	if (unlikely(READ_ONCE(holder->preregistered) <= 0))
+		return TCE_LEFT_CONTAINER;
+	if (unlikely(!holder->alive(holder->user)))
+		return TCE_LEFT_GONE;
+	if (READ_ONCE(attachment->group->tables[0]) != tbl &&
+	    READ_ONCE(attachment->group->tables[1]) != tbl)
+		return TCE_LEFT_GONE;
+	return 0;
+}
+
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
 struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr);
+long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
+		       u64 ioba, u64 npages, long outcome);
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_H */

@@ -11,12 +11,31 @@
 struct file;
 struct iommu_group;
 struct kvm;
+struct seq_file;
 struct vfio_external_user;
+
+/*
+ * What becomes of a TCE hypercall; all but the first two are left to user space.  Not
+ * an enum, for who reads the formats of tracepoints.
+ */
+#define TCE_DONE		0
+#define TCE_REFUSED		1	/* the guest gets an error */
+#define TCE_LEFT_TABLE		2	/* no such table here */
+#define TCE_LEFT_ADDRESS	3	/* a page misaligned, or not in one slot for it */
+#define TCE_LEFT_LIST		4	/* the list cannot be read, or moved meanwhile */
+#define TCE_LEFT_GONE		5	/* a group, or its window, is gone */
+#define TCE_LEFT_CONTAINER	6	/* not preregistered (v1), or of another mm */
+#define TCE_LEFT_MEMORY		7	/* not in a region, or the hardware table refuses */
+#define TCE_LEFT_NOMEM		8	/* the kernel has no memory */
+#define TCE_LEFT_SIZE		9	/* too many hardware entries at once */
+#define TCE_LEFT_SIGNAL		10	/* for the thread, in a long request */
+#define TCE_NR_OUTCOMES		11
 
 /**
  * struct kvm_spapr_tce_holder - a held VFIO group, as the TCE code knows it
  * @attachments: what SET_SPAPR_TCE attached for it; guarded by the TCE code
  * @user: KVM as an external user of the group
+ * @group: its number
  * @preregistered: 1 if memory of the container is preregistered (SPAPR TCE v2), 0 if
  *	not; -EPERM if the container belongs to another mm.  Written under the lock of
  *	the KVM-VFIO device, read in hypercalls
@@ -27,6 +46,7 @@ struct vfio_external_user;
 struct kvm_spapr_tce_holder {
 	struct list_head attachments;
 	struct vfio_external_user *user;
+	int group;
 	int preregistered;
 	bool (*alive)(const struct vfio_external_user *user);
 };
@@ -35,5 +55,10 @@ int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
 			 struct iommu_group *group,
 			 struct kvm_spapr_tce_holder *holder);
 void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder);
+
+void kvm_spapr_tce_init_counts(struct kvm *kvm);
+void kvm_spapr_tce_free_counts(struct kvm *kvm);
+void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm);
+void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm);
 
 #endif /* _ASM_POWERPC_KVM_SPAPR_TCE_H */
