@@ -10,6 +10,9 @@
  * for what the model takes for true now.  After some rounds everything is closed:
  * nothing may be left.
  *
+ * Beside all that, a process reads again and again what the kernel tells people of the
+ * VMs: it has to be right by itself each time.
+ *
  * File descriptors are fixed numbers ("slots"), and close() is dup3() of an
  * eventfd over the slot: so no thread ever meets a number that was reused behind
  * the model's back.  A new file is moved into its slot from the number that the
@@ -25,6 +28,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -39,6 +43,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,6 +51,7 @@
 
 #include "kselftest.h"
 #include "vfio_model.h"
+#include "vfio_show.h"
 #include "vfio_util.h"
 
 #define FIRST_FD	200
@@ -54,6 +60,8 @@
 #define EPOCH_ROUNDS	16
 #define BUFFER_SIZE	(64 * 1024UL)
 #define BAD_ADDRESSES	4
+#define READER_NICE	10	/* less than the others, who share its CPU */
+#define KVM_DEBUGFS	"/sys/kernel/debug/kvm"
 #define ALL_SLOTS	((1U << SLOTS) - 1)
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -68,6 +76,10 @@ struct shared {
 	pid_t child;
 	int priority[ACTOR_CHILD];
 	struct op_list lists[ACTORS];
+	pthread_mutex_t gate;	/* to take before: who waits for it comes next */
+	pthread_mutex_t reading;
+	unsigned long reads;
+	char wrong[256];
 };
 
 static struct vfio_test_device devices[MODEL_GROUPS];
@@ -457,6 +469,74 @@ static void host_wait(void)
 	char byte;
 
 	VFIO_ASSERT(read(host_sock, &byte, 1) == 1, "the host is gone");
+}
+
+/*
+ * The reader: as long as it has a file open, that counts as a use of kvm.ko
+ */
+static void read_one(const char *vm)
+{
+	static struct vfio_show show;
+	const char *wrong;
+	char path[512];
+	int ret;
+
+	snprintf(path, sizeof(path), KVM_DEBUGFS "/%s/vfio", vm);
+	ret = __vfio_show_file(path, &show);
+	if (ret == -ENOENT || ret == -EIO)
+		return;	/* the VM is gone */
+	wrong = ret ? strerror(-ret) : vfio_show_wrong(&show);
+	if (wrong)
+		snprintf(shared->wrong, sizeof(shared->wrong), "%s: %s", vm, wrong);
+	__atomic_add_fetch(&shared->reads, 1, __ATOMIC_RELAXED);
+}
+
+static void read_vms(void)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(KVM_DEBUGFS);
+
+	VFIO_ASSERT(dir, "open " KVM_DEBUGFS);
+	while ((entry = readdir(dir)))
+		if (strchr(entry->d_name, '-'))
+			read_one(entry->d_name);
+	closedir(dir);
+}
+
+static void reader_pause(void)
+{
+	pthread_mutex_lock(&shared->gate);
+	pthread_mutex_lock(&shared->reading);
+	pthread_mutex_unlock(&shared->gate);
+}
+
+static void reader_go_on(void)
+{
+	pthread_mutex_unlock(&shared->reading);
+}
+
+static void reader_start(void)
+{
+	pthread_mutexattr_t attr;
+	pid_t pid;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&shared->gate, &attr);
+	pthread_mutex_init(&shared->reading, &attr);
+	pid = fork();
+	VFIO_ASSERT(pid >= 0, "fork");
+	if (pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_range(3, ~0U, 0);
+	setpriority(PRIO_PROCESS, 0, READER_NICE);
+	while (!*shared->wrong) {
+		reader_pause();
+		read_vms();
+		reader_go_on();
+	}
+	_exit(KSFT_FAIL);
 }
 
 /*
@@ -1100,7 +1180,9 @@ static bool epoch_end(const struct vfio_refs *refs_before, long locked_before)
 		return false;
 	VFIO_ASSERT(model_empty(), "the model has files open");
 	splats += kmsg_splats(kmsg);
+	reader_pause();
 	vfio_refs_read(&refs);
+	reader_go_on();
 	ok = vfio_refs_equal(refs_before, &refs) && !splats;
 	if (locked_kib() != locked_before) {
 		ok = false;
@@ -1139,7 +1221,9 @@ static bool fuzz(unsigned long seconds, unsigned long *rounds)
 	long locked = locked_kib();
 	unsigned int i;
 
+	reader_pause();
 	vfio_refs_read(&refs);
+	reader_go_on();
 	for (*rounds = 0; *rounds < most && now_ms() < end;) {
 		if (!epoch_begin())
 			return false;
@@ -1247,10 +1331,12 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	ksft_print_header();
 	vfio_test_init(devices, MODEL_GROUPS, MODEL_GROUPS);
-	ksft_set_plan(3);
+	ksft_set_plan(4);
 	kmsg = kmsg_open();
 	memory_init();
+	debugfs_mount();
 	host_start();
+	reader_start();
 	slots_init();
 	seed_init();
 	signal(SIGALRM, on_alarm);
@@ -1267,5 +1353,10 @@ int main(void)
 	ksft_test_result(ways || seconds < MIN_SECONDS || !ok,
 			 "every operation succeeds and fails\n");
 	ksft_test_result(!(splats + kmsg_splats(kmsg)), "the kernel log has no splat\n");
+	if (*shared->wrong)
+		ksft_print_msg("%s\n", shared->wrong);
+	ksft_print_msg("%lu reads\n", shared->reads);
+	ksft_test_result(!*shared->wrong && shared->reads,
+			 "what people are told is right at any time\n");
 	ksft_finished();
 }
