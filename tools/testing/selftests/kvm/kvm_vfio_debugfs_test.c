@@ -36,7 +36,7 @@
 
 static struct vfio_test_device devices[2];
 
-FIXTURE(show)
+FIXTURE(defect30)
 {
 	struct vfio_show show;
 	struct vfio_refs refs;
@@ -45,7 +45,7 @@ FIXTURE(show)
 	int vm;
 };
 
-FIXTURE_SETUP(show)
+FIXTURE_SETUP(defect30)
 {
 	vfio_bind(devices[0].bdf);
 	vfio_bind(devices[1].bdf);
@@ -55,7 +55,7 @@ FIXTURE_SETUP(show)
 	self->vm = kvm_vm_open();
 }
 
-FIXTURE_TEARDOWN(show)
+FIXTURE_TEARDOWN(defect30)
 {
 	struct vfio_refs refs;
 
@@ -80,7 +80,7 @@ static bool vm_says(const struct vfio_show *show, const char *device, unsigned i
 #define EXPECT_LINE(show, record, key, value)					\
 	EXPECT_STREQ(value, vfio_show_get(show, record, key))
 
-TEST_F(show, vm_without_a_device)
+TEST_F(defect30, vm_without_a_device)
 {
 	vfio_show_vm(self->vm, &self->show);
 	EXPECT_VM(&self->show, "no", 0);
@@ -88,7 +88,7 @@ TEST_F(show, vm_without_a_device)
 	EXPECT_EQ(1U, self->show.records);
 }
 
-TEST_F(show, device_without_files)
+TEST_F(defect30, device_without_files)
 {
 	int dev = kvm_vfio_create(self->vm);
 
@@ -102,7 +102,7 @@ TEST_F(show, device_without_files)
 	EXPECT_VM(&self->show, "yes", 0);
 }
 
-TEST_F(show, nobody_can_write)
+TEST_F(defect30, nobody_can_write)
 {
 	struct stat st;
 	char path[96];
@@ -118,7 +118,7 @@ TEST_F(show, nobody_can_write)
 }
 
 /* A device that is open, and one that is not */
-TEST_F(show, group)
+TEST_F(defect30, group)
 {
 	char closed[64], open[64];
 	struct vmm vmm;
@@ -146,7 +146,7 @@ TEST_F(show, group)
 	EXPECT_VM(&self->show, "yes", 0);
 }
 
-TEST_F(show, container_v1)
+TEST_F(defect30, container_v1)
 {
 	struct vmm vmm;
 	unsigned int r;
@@ -160,7 +160,7 @@ TEST_F(show, container_v1)
 }
 
 /* What the container says of DMA is what the file was counted by, where that matters. */
-TEST_F(show, coherency)
+TEST_F(defect30, coherency)
 {
 	struct vmm vmm;
 	unsigned int r;
@@ -180,7 +180,7 @@ TEST_F(show, coherency)
 	}
 }
 
-TEST_F(show, two_groups)
+TEST_F(defect30, two_groups)
 {
 	char second[16];
 	struct vmm vmm;
@@ -197,7 +197,7 @@ TEST_F(show, two_groups)
 	EXPECT_EQ(2U, vfio_show_count(&self->show, "vfio-device", NULL));
 }
 
-TEST_F(show, other_vms)
+TEST_F(defect30, other_vms)
 {
 	struct vmm vmm;
 	unsigned int r;
@@ -219,7 +219,7 @@ TEST_F(show, other_vms)
 }
 
 /* The file is held, but nothing else: until DEL. */
-TEST_F(show, the_host_takes_it_back)
+TEST_F(defect30, the_host_takes_it_back)
 {
 	struct vmm vmm;
 	unsigned int r;
@@ -239,7 +239,7 @@ TEST_F(show, the_host_takes_it_back)
 }
 
 /* An open file pins nothing, and has nothing to tell once the VM is gone. */
-TEST_F(show, vm_goes_while_the_file_is_open)
+TEST_F(defect30, vm_goes_while_the_file_is_open)
 {
 	char path[96], byte;
 	int file;
@@ -279,7 +279,7 @@ static void *read_on(void *arg)
 }
 
 /* Each time, what is read is one state of the device. */
-TEST_F(show, readers_beside_everything)
+TEST_F(defect30, readers_beside_everything)
 {
 	static struct reader reader;
 	pthread_t thread;
@@ -305,7 +305,7 @@ TEST_F(show, readers_beside_everything)
 #define CHANGE		"kvm_vfio_%s: pid=%u dev=%u:%u group=%u noncoherent=%u files=%u\n"
 #define COHERENCY	"kvm_vfio_coherency: pid=%u noncoherent=%u\n"
 
-TEST_F(show, events)
+TEST_F(defect30, events)
 {
 	char text[4096], expected[4096], *at = expected;
 	unsigned int noncoherent, pid, i;

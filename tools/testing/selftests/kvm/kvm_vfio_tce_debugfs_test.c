@@ -44,7 +44,7 @@
 
 static struct vfio_test_device device;
 
-FIXTURE(show)
+FIXTURE(defect30)
 {
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
@@ -59,7 +59,7 @@ FIXTURE(show)
 	int table;
 };
 
-FIXTURE_SETUP(show)
+FIXTURE_SETUP(defect30)
 {
 	vfio_bind(device.bdf);
 	self->log = kmsg_open();
@@ -80,7 +80,7 @@ FIXTURE_SETUP(show)
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group_fd, self->table));
 }
 
-FIXTURE_TEARDOWN(show)
+FIXTURE_TEARDOWN(defect30)
 {
 	struct vfio_refs refs;
 
@@ -116,7 +116,7 @@ FIXTURE_TEARDOWN(show)
 		EXPECT_TABLE("left-" reason, _nr);			\
 	} while (0)
 
-TEST_F(show, table)
+TEST_F(defect30, table)
 {
 	char live[32];
 
@@ -138,7 +138,7 @@ TEST_F(show, table)
 	EXPECT_STREQ("0", vfio_show_get(&self->show, 0, "tables"));
 }
 
-TEST_F(show, offset_and_page_size)
+TEST_F(defect30, offset_and_page_size)
 {
 	unsigned int r;
 
@@ -152,7 +152,7 @@ TEST_F(show, offset_and_page_size)
 }
 
 /* Each hypercall counts once, however many entries it has. */
-TEST_F(show, done)
+TEST_F(defect30, done)
 {
 	uint64_t tce;
 
@@ -178,7 +178,7 @@ TEST_F(show, done)
 	EXPECT_TABLE("left", "0");
 }
 
-TEST_F(show, refused)
+TEST_F(defect30, refused)
 {
 	uint64_t tce;
 
@@ -186,7 +186,7 @@ TEST_F(show, refused)
 	EXPECT_EQ(H_PARAMETER, h_put_tce(&self->vcpu, LIOBN, 1, PAGES | TCE_RW));
 	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(&self->vcpu, LIOBN, 0, LIST, 513));
 	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(&self->vcpu, LIOBN, WINDOW, LIST, 1));
-	EXPECT_EQ(H_PARAMETER, h_stuff_tce(&self->vcpu, LIOBN, 0, 0, ENTRIES + 1));
+	EXPECT_EQ(H_PARAMETER, h_stuff_tce(&self->vcpu, LIOBN, WINDOW, 0, 1));
 	EXPECT_EQ(H_PARAMETER, h_stuff_tce(&self->vcpu, LIOBN, 0, TCE_READ, 1));
 	EXPECT_EQ(H_PARAMETER, h_get_tce(&self->vcpu, LIOBN, WINDOW, &tce));
 	SHOW();
@@ -195,7 +195,7 @@ TEST_F(show, refused)
 	EXPECT_TABLE("left", "0");
 }
 
-TEST_F(show, no_table)
+TEST_F(defect30, no_table)
 {
 	uint64_t tce;
 
@@ -210,7 +210,7 @@ TEST_F(show, no_table)
 	EXPECT_TABLE("left", "0");
 }
 
-TEST_F(show, left_for_its_address)
+TEST_F(defect30, left_for_its_address)
 {
 	tce_list_set(&self->vm, LIST, 0, PAGES | TCE_RW);
 	tce_list_set(&self->vm, LIST, 1, (PAGES + 8) | TCE_RW);
@@ -219,13 +219,13 @@ TEST_F(show, left_for_its_address)
 	EXPECT_LEFT("2", "address");
 }
 
-TEST_F(show, left_for_its_list)
+TEST_F(defect30, left_for_its_list)
 {
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce_indirect(&self->vcpu, LIOBN, 0, NOWHERE, 1));
 	EXPECT_LEFT("1", "list");
 }
 
-TEST_F(show, left_for_memory_of_no_region)
+TEST_F(defect30, left_for_memory_of_no_region)
 {
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, REST | TCE_RW));
 	tce_list_set(&self->vm, LIST, 0, PAGES | TCE_RW);
@@ -234,7 +234,7 @@ TEST_F(show, left_for_memory_of_no_region)
 	EXPECT_LEFT("2", "memory");
 }
 
-TEST_F(show, left_for_a_window_that_is_gone)
+TEST_F(defect30, left_for_a_window_that_is_gone)
 {
 	char gone[32];
 
@@ -247,7 +247,7 @@ TEST_F(show, left_for_a_window_that_is_gone)
 	EXPECT_TABLE("group", gone);
 }
 
-TEST_F(show, left_for_a_group_that_is_gone)
+TEST_F(defect30, left_for_a_group_that_is_gone)
 {
 	char gone[32];
 
@@ -260,7 +260,7 @@ TEST_F(show, left_for_a_group_that_is_gone)
 }
 
 /* Hardware pages are no larger than the host's, the table's are as large as 16 GiB. */
-TEST_F(show, left_for_its_size)
+TEST_F(defect30, left_for_its_size)
 {
 	unsigned int r;
 	int table;
@@ -275,7 +275,7 @@ TEST_F(show, left_for_its_size)
 	EXPECT_STREQ("1", vfio_show_get(&self->show, r, "left"));
 }
 
-TEST_F(show, events)
+TEST_F(defect30, events)
 {
 	char text[4096], expected[2048];
 	int pid = getpid();
@@ -309,7 +309,7 @@ TEST_F(show, events)
 /*
  * A container without preregistered memory
  */
-FIXTURE(v1)
+FIXTURE(defect30_v1)
 {
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
@@ -317,7 +317,7 @@ FIXTURE(v1)
 	unsigned int table_record;
 };
 
-FIXTURE_SETUP(v1)
+FIXTURE_SETUP(defect30_v1)
 {
 	int dev, group, container, table;
 
@@ -338,12 +338,12 @@ FIXTURE_SETUP(v1)
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(dev, group, table));
 }
 
-FIXTURE_TEARDOWN(v1)
+FIXTURE_TEARDOWN(defect30_v1)
 {
 	ppc64_vcpu_close(&self->vcpu);
 }
 
-TEST_F(v1, left_for_the_container)
+TEST_F(defect30_v1, left_for_the_container)
 {
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, 0));
