@@ -267,7 +267,8 @@ FIXTURE_VARIANT_ADD(dma, second_window) {
 
 /*
  * The second window has pages of 64 KiB if the host has such or larger ones: a kernel
- * with 64 KiB pages, or with huge ones, which the radix MMU of the lab machines lacks.
+ * with 64 KiB pages, or with huge ones, which lab machines have if the kernel is told
+ * disable_radix.
  */
 static bool has_huge_pages(void)
 {
@@ -279,6 +280,12 @@ static unsigned int second_shift(void)
 	return getpagesize() >= 65536 || has_huge_pages() ? 16 : 12;
 }
 
+/*
+ * Shared, as QEMU has guest memory on hugetlbfs.  Where a huge page is several entries
+ * of the page table (16 MiB with the hash MMU and 4 KiB pages), kernels let only the
+ * first one be written when a page of a private mapping is: pinning the second one
+ * for writing then faults for ever (seen in 6.12).
+ */
 static uint8_t *huge_memory(void)
 {
 	void *va;
@@ -286,7 +293,7 @@ static uint8_t *huge_memory(void)
 	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/nr_hugepages", "8"),
 		    "nr_hugepages");
 	va = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+		  MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	VFIO_ASSERT(va != MAP_FAILED, "no huge pages");
 	return va;
 }
