@@ -16,7 +16,8 @@
  * its device back.  When the last device of the group leaves VFIO,
  * vfio_external_revoke() marks the users dead, takes their counts back and
  * waits for an RCU grace period, and only then does the group lose its IOMMU.
- * A dead user is an empty handle: nothing but put() is left to do with it.
+ * A dead user is an empty handle: nothing can be done with it but put(), and
+ * to look what it was.
  *
  * Who pins what
  *
@@ -59,7 +60,7 @@
  * @file: the VFIO file, pinned
  * @group: the group of @file, NULL for a device cdev
  * @kvm: the VM it acts for, or NULL; vfio_external_lock
- * @spapr: the version of the container, if it is one of SPAPR TCE; constant
+ * @protection: what keeps the group's DMA in bounds while it is alive; constant
  * @counted: has a count in @group->container_users; @group->group_lock
  * @dead: the host took the group back; written under @group->group_lock, read
  *	under it or in RCU read-side sections
@@ -69,7 +70,7 @@ struct vfio_external_user {
 	struct file *file;
 	struct vfio_group *group;
 	struct kvm *kvm;
-	const char *spapr;
+	const char *protection;
 	bool counted;
 	bool dead;
 };
@@ -124,21 +125,24 @@ static void vfio_external_show_device(struct vfio_device *device,
 				      struct seq_file *m)
 {
 	seq_printf(m, "vfio-device:\t%s %s %s\n", dev_name(device->dev),
-		   device->ops->name,
+		   device->ops->name ?: dev_driver_string(device->dev),
 		   /* just a hint: dev_set->lock guards it */
 		   data_race(device->open_count) ? "open" : "closed");
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /*
- * A container of SPAPR TCE tells only its own mm which version it is: v1 has no such
- * ioctl, v2 cannot read its argument there, or knows no memory yet.
+ * Of a container.  One of SPAPR TCE tells only its own mm which version it is: v1 has no
+ * such ioctl, v2 cannot read its argument there, or knows no memory yet.
  */
-static const char *vfio_external_spapr(struct vfio_group *group)
+static const char *vfio_external_protection(struct vfio_group *group)
 {
 	if (vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
+				       VFIO_TYPE1_IOMMU) > 0)
+		return "type1";
+	if (vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
 				       VFIO_SPAPR_TCE_IOMMU) <= 0)
-		return NULL;
+		return "container";
 	if (vfio_group_container_ioctl(group, 0, 0) == -EPERM)
 		return "spapr";
 	return vfio_group_container_ioctl(group, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
@@ -172,8 +176,9 @@ static int vfio_external_pin(struct vfio_external_user *user)
 		if (ret)
 			return ret;
 		user->counted = true;
-		if (IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU))
-			user->spapr = vfio_external_spapr(group);
+		user->protection = vfio_external_protection(group);
+	} else {
+		user->protection = "iommufd";
 	}
 	vfio_external_publish(user);
 	return 0;
@@ -391,37 +396,26 @@ static bool vfio_external_group_coherent(struct vfio_group *group)
 					 vfio_external_dev_incoherent);
 }
 
-static const char *vfio_external_protection(struct vfio_external_user *user)
-{
-	struct vfio_group *group = user->group;
-
-	lockdep_assert_held(&group->group_lock);
-
-	if (user->dead)
-		return "none";
-	if (!user->counted)
-		return "iommufd";
-	if (user->spapr)
-		return user->spapr;
-	return vfio_group_container_ioctl(group, VFIO_CHECK_EXTENSION,
-					  VFIO_TYPE1_IOMMU) > 0 ?
-		"type1" : "container";
-}
-
-static void vfio_external_show_group(struct vfio_external_user *user,
-				     struct seq_file *m)
+static int vfio_external_show_group(struct vfio_external_user *user,
+				    struct seq_file *m)
 {
 	struct vfio_group *group = user->group;
 	struct vfio_device *device;
+	int ret;
 
-	guard(mutex)(&group->group_lock);
+	ret = mutex_lock_interruptible(&group->group_lock);
+	if (ret)
+		return ret;
 	seq_printf(m, "group:\t%s\n", dev_name(&group->dev));
 	seq_printf(m, "state:\t%s\n", user->dead ? "revoked" : "held");
-	seq_printf(m, "protection:\t%s\n", vfio_external_protection(user));
+	seq_printf(m, "protection:\t%s\n", user->dead ? "none" : user->protection);
 
-	guard(mutex)(&group->device_lock);
+	mutex_lock(&group->device_lock);
 	list_for_each_entry(device, &group->device_list, group_next)
 		vfio_external_show_device(device, m);
+	mutex_unlock(&group->device_lock);
+	mutex_unlock(&group->group_lock);
+	return 0;
 }
 
 static bool vfio_external_cdev_emulated(struct file *file)
@@ -469,9 +463,10 @@ static bool vfio_external_group_coherent(struct vfio_group *group)
 	return false;
 }
 
-static void vfio_external_show_group(struct vfio_external_user *user,
-				     struct seq_file *m)
+static int vfio_external_show_group(struct vfio_external_user *user,
+				    struct seq_file *m)
 {
+	return 0;
 }
 
 static bool vfio_external_cdev_emulated(struct file *file)
@@ -630,17 +625,23 @@ static unsigned int vfio_external_others(struct vfio_external_user *user)
  * @m: gets lines of a key and a value, as Documentation/ABI/testing/debugfs-kvm-vfio
  *	has them
  *
- * Context: Process context, may sleep.  Takes the group's, the container's, and the
- * group's device lock.
+ * Also for one that is dead.
+ *
+ * Context: Process context, may sleep.  Takes the group's lock and its device lock.
+ * Return: 0; -EINTR if a signal came while the group's lock was waited for.
  */
-static void vfio_external_show(struct vfio_external_user *user,
-			       struct seq_file *m)
+static int vfio_external_show(struct vfio_external_user *user,
+			      struct seq_file *m)
 {
+	int ret = 0;
+
 	if (user->group)
-		vfio_external_show_group(user, m);
+		ret = vfio_external_show_group(user, m);
 	else
 		vfio_external_show_cdev(user, m);
-	seq_printf(m, "users:\t%u\n", vfio_external_others(user));
+	if (!ret)
+		seq_printf(m, "users:\t%u\n", vfio_external_others(user));
+	return ret;
 }
 
 const struct vfio_external_api vfio_external_api = {

@@ -57,7 +57,7 @@ struct vfio_external_api {
 				unsigned long arg);
 	int (*preregistered)(struct vfio_external_user *user);
 	bool (*enforced_coherent)(struct vfio_external_user *user);
-	void (*show)(struct vfio_external_user *user, struct seq_file *m);
+	int (*show)(struct vfio_external_user *user, struct seq_file *m);
 };
 
 /*

@@ -85,7 +85,7 @@ static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
  * @node: in kvm_vfio.members, by @file
  * @file: what was added, whatever its fd number; pinned by @user
  * @user: KVM as an external user of @file
- * @group: number of the group, negative for a cdev
+ * @group: number of the group, -1 for a cdev, and if it was taken back during ADD
  * @noncoherent: counted in kvm_vfio.nr_noncoherent; fixed at ADD
  * @tce: what the TCE hypercalls of the VM reach of the group (POWER)
  */
@@ -573,19 +573,25 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
 /*
  * debugfs: the file vfio of a VM, see Documentation/ABI/testing/debugfs-kvm-vfio
  *
- * A file that is being read is not removed, and the VM with its directory neither,
- * so the VM lives until the reader leaves.  The device may be gone when kv->lock is
- * taken; then it has no members.
+ * While the text is made, the file is not removed, and the VM with its directory
+ * neither.  Not longer: user space may take its time to read, and whoever puts the VM
+ * last may hold locks of VFIO.  The device may be gone when kv->lock is taken; then it
+ * has no members.
  */
-static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
-				 struct kvm_vfio_member *member)
+static int kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
+				struct kvm_vfio_member *member)
 {
+	int ret;
+
 	lockdep_assert_held(&kv->lock);
 
 	seq_putc(m, '\n');
-	kv->vfio->show(member->user, m);
+	ret = kv->vfio->show(member->user, m);
+	if (ret)
+		return ret;
 	if (KVM_VFIO_NONCOHERENT)
 		seq_printf(m, "coherent:\t%s\n", member->noncoherent ? "no" : "yes");
+	return 0;
 }
 
 /* @kv: NULL if the VM has no device */
@@ -600,17 +606,21 @@ static void kvm_vfio_show_counts(struct seq_file *m, struct kvm *kvm,
 	kvm_spapr_tce_show_counts(m, kvm);
 }
 
-static void kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
-				 struct kvm_vfio *kv)
+static int kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
+				struct kvm_vfio *kv)
 {
 	struct kvm_vfio_member *member;
-	int bucket;
+	int bucket, ret;
 
 	lockdep_assert_held(&kv->lock);
 
 	kvm_vfio_show_counts(m, kvm, kv);
-	hash_for_each(kv->members, bucket, member, node)
-		kvm_vfio_show_member(m, kv, member);
+	hash_for_each(kv->members, bucket, member, node) {
+		ret = kvm_vfio_show_member(m, kv, member);
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 /* The VM's device if it has one: not to go before kvm_vfio_put(). */
@@ -631,9 +641,8 @@ static struct kvm_vfio *kvm_vfio_get(struct kvm *kvm)
 	return NULL;
 }
 
-static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
+static int kvm_vfio_show(struct seq_file *m, struct kvm *kvm)
 {
-	struct kvm *kvm = m->private;
 	struct kvm_vfio *kv;
 	int ret;
 
@@ -646,7 +655,7 @@ static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
 	if (kv) {
 		ret = mutex_lock_interruptible(&kv->lock);
 		if (!ret) {
-			kvm_vfio_show_device(m, kvm, kv);
+			ret = kvm_vfio_show_device(m, kvm, kv);
 			mutex_unlock(&kv->lock);
 		}
 		kvm_vfio_put(kv);
@@ -655,6 +664,18 @@ static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
 	}
 	if (!ret)
 		kvm_spapr_tce_show(m, kvm);
+	return ret;
+}
+
+static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
+{
+	struct dentry *dentry = m->file->f_path.dentry;
+	int ret = debugfs_file_get(dentry);
+
+	if (ret)
+		return ret;
+	ret = kvm_vfio_show(m, m->private);
+	debugfs_file_put(dentry);
 	return ret;
 }
 DEFINE_SHOW_ATTRIBUTE(kvm_vfio_debugfs);
@@ -668,8 +689,8 @@ DEFINE_SHOW_ATTRIBUTE(kvm_vfio_debugfs);
 void kvm_vfio_create_debugfs(struct kvm *kvm)
 {
 	kvm_spapr_tce_init_counts(kvm);
-	debugfs_create_file("vfio", 0444, kvm->debugfs_dentry, kvm,
-			    &kvm_vfio_debugfs_fops);
+	debugfs_create_file_unsafe("vfio", 0444, kvm->debugfs_dentry, kvm,
+				   &kvm_vfio_debugfs_fops);
 }
 
 /**

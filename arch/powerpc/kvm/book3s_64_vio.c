@@ -27,7 +27,7 @@
  *
  * Locks
  *
- *	tce_mutex	tables, links, attachments come and go.  Inside VFIO's
+ *	tce_mutex	tables, links, attachments come and go, and tce_vms.  Inside VFIO's
  *			group lock (attach) and the KVM-VFIO device's lock (detach).
  *			kvm->lock is not needed.
  *	table->lock	inside tce_mutex
@@ -691,6 +691,18 @@ void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
 		seq_printf(m, "no-table:\t%llu\n", (u64)atomic64_read(&vm->missing));
 }
 
+static const char *tce_state(long left)
+{
+	switch (left) {
+	case 0:
+		return "live";
+	case TCE_LEFT_CONTAINER:
+		return "container";
+	default:
+		return "gone";
+	}
+}
+
 static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
 {
 	struct tce_attachment *attachment;
@@ -704,7 +716,7 @@ static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
 		nr++;
 		list_for_each_entry(attachment, &link->attachments, node)
 			seq_printf(m, "group:\t%d %s\n", attachment->holder->group,
-				   tce_attachment_left(attachment) ? "gone" : "live");
+				   tce_state(tce_attachment_left(attachment)));
 	}
 	seq_printf(m, "hardware:\t%u\n", nr);
 }

@@ -9,9 +9,10 @@
 #include <linux/tracepoint.h>
 
 /*
- * All events have pid, of the process that created the VM: the first number of the
- * VM's directory in debugfs.  A file of VFIO is dev, the number of its device node;
- * group is -1 for the cdev of a device.
+ * All events have pid, of the thread that created the VM: the first number of the VM's
+ * directory in debugfs, or 0 if memory was short.  A file of VFIO is dev, the number of
+ * its device node; group is -1 for the cdev of a device, and for a group that the host
+ * took back while it was added.
  */
 DECLARE_EVENT_CLASS(kvm_vfio_file,
 	TP_PROTO(pid_t pid, dev_t dev, int group, bool noncoherent,

@@ -25,8 +25,8 @@ struct vfio_external_user;
 #define TCE_LEFT_LIST		4	/* the list cannot be read, or moved meanwhile */
 #define TCE_LEFT_GONE		5	/* a group, or its window, is gone */
 #define TCE_LEFT_CONTAINER	6	/* not preregistered (v1), or of another mm */
-#define TCE_LEFT_MEMORY		7	/* not in a region, or the hardware table refuses */
-#define TCE_LEFT_NOMEM		8	/* the kernel has no memory */
+#define TCE_LEFT_MEMORY		7	/* of no region, or refused by a hardware table */
+#define TCE_LEFT_NOMEM		8	/* none for the list, or to read back */
 #define TCE_LEFT_SIZE		9	/* too many hardware entries at once */
 #define TCE_LEFT_SIGNAL		10	/* for the thread, in a long request */
 #define TCE_NR_OUTCOMES		11

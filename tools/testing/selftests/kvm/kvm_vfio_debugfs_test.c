@@ -13,9 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include <linux/userfaultfd.h>
 
 #include "kselftest_harness.h"
 #include "vfio_hold.h"
@@ -255,6 +259,63 @@ TEST_F(defect30, vm_goes_while_the_file_is_open)
 	EXPECT_EQ(EIO, errno);
 	EXPECT_EQ(-1, open(path, O_RDONLY));
 	EXPECT_EQ(ENOENT, errno);
+}
+
+struct slow_reader {
+	char path[96];
+	char *page;
+	ssize_t got;
+};
+
+static void *read_slowly(void *arg)
+{
+	struct slow_reader *reader = arg;
+	int file = open(reader->path, O_RDONLY);
+
+	reader->got = read(file, reader->page, 64);
+	close(file);
+	return NULL;
+}
+
+/* A page that is missing until the test brings it */
+static int missing_page(char **page)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	size_t size = getpagesize();
+	struct uffdio_register missing = {
+		.range.len = size,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	VFIO_ASSERT(fd >= 0 && !ioctl(fd, UFFDIO_API, &api), "userfaultfd");
+	*page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
+	missing.range.start = (unsigned long)*page;
+	VFIO_ASSERT(!ioctl(fd, UFFDIO_REGISTER, &missing), "UFFDIO_REGISTER");
+	return fd;
+}
+
+/* Whoever puts the VM last does not wait until somebody has read what it was. */
+TEST_F(defect30, vm_goes_while_a_reader_takes_its_time)
+{
+	struct uffdio_zeropage zero = { .range.len = getpagesize() };
+	static struct slow_reader reader;
+	struct uffd_msg message;
+	pthread_t thread;
+	int fd;
+
+	fd = missing_page(&reader.page);
+	vfio_show_path(self->vm, reader.path, sizeof(reader.path));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_slowly, &reader));
+	ASSERT_EQ(sizeof(message), read(fd, &message, sizeof(message)));
+	close_range(self->vm, self->vm, 0);
+	EXPECT_EQ(-1, access(reader.path, F_OK));
+	zero.range.start = (unsigned long)reader.page;
+	EXPECT_EQ(0, ioctl(fd, UFFDIO_ZEROPAGE, &zero));
+	pthread_join(thread, NULL);
+	/* It was all said before. */
+	EXPECT_LT(0, reader.got);
 }
 
 struct reader {

@@ -345,9 +345,13 @@ FIXTURE_TEARDOWN(defect30_v1)
 
 TEST_F(defect30_v1, left_for_the_container)
 {
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u container", device.group);
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, 0));
 	EXPECT_LEFT("2", "container");
+	EXPECT_TABLE("group", text);
 }
 
 int main(int argc, char **argv)
