@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hold BDF: has the device's group held by KVM, the device open, and on POWER a TCE
+ * table attached, until there is no more input.  Says "holding PID-FD" before.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vfio_tce.h"
+#include "vfio_util.h"
+
+#define SHIFT		12
+#define ENTRIES		16384UL
+#define LIOBN		0x80000000UL
+#define MEMORY		(1UL << 20)
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+static void attach(const struct vmm *vmm)
+{
+	int container = vmm->fd[VMM_CONTAINER], table;
+	void *memory = vfio_dma_buffer(MEMORY);
+
+	VFIO_ASSERT(!__vfio_memory_register(container, memory, MEMORY), "register");
+	tce_window_drop_default(container);
+	tce_window_create(container, SHIFT, ENTRIES << SHIFT);
+	table = tce_table(vmm->fd[VMM_VM], LIOBN, SHIFT, 0, ENTRIES);
+	VFIO_ASSERT(!__kvm_vfio_set_spapr_tce(vmm->fd[VMM_KVM_VFIO],
+					      vmm->fd[VMM_GROUP], table), "attach");
+}
+#else
+static void attach(const struct vmm *vmm)
+{
+}
+#endif
+
+int main(int argc, char **argv)
+{
+	struct vfio_test_device device;
+	struct vmm vmm;
+	char target[256];
+
+	if (argc != 2)
+		return 2;
+	snprintf(device.bdf, sizeof(device.bdf), "%s", argv[1]);
+	vfio_bind(device.bdf);
+	VFIO_ASSERT(!__pci_link(device.bdf, "iommu_group", target, sizeof(target)),
+		    "%s has no IOMMU group", device.bdf);
+	device.group = atoi(target);
+	vmm_open(&vmm, &device, true);
+	attach(&vmm);
+	printf("holding %d-%d\n", getpid(), vmm.fd[VMM_VM]);
+	fflush(stdout);
+	while (getchar() != EOF)
+		;
+	return 0;
+}
