@@ -74,6 +74,12 @@ lint: deps
 	@$(MAKE) modules
 	@tools/testing/lint
 
+## make patches        all of it as a series for the kernel: build/patches/
+.PHONY: patches
+patches: deps
+	@tools/build/fetch
+	@tools/patches/series
+
 ## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/modules/
 .PHONY: modules
 modules:
@@ -102,6 +108,22 @@ tests-%:
 	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
 		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
 		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
+	@$(MAKE) $(addprefix $(B)/tests/$*/kvm-vfio-cmd/,hold json)
+
+# Beside the command kvm-vfio in a lab machine: who holds a group, and what reads JSON
+test-lib := tools/testing/selftests/kvm
+
+$(B)/tests/%/kvm-vfio-cmd/hold: tools/testing/kvm-vfio-cmd/hold.c \
+		$(wildcard $(test-lib)/include/vfio_*.h $(test-lib)/lib/*.c)
+	@mkdir -p $(@D)
+	@$(cross-$*)gcc -O2 -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -static \
+		-pthread -I$(test-lib)/include -isystem $(B)/uapi/$(karch-$*)/usr/include \
+		-isystem $(B)/linux/tools/testing/selftests -o $@ $< \
+		$(addprefix $(B)/tests/$*/kvm_vfio_lib_,util.o probe.o tce.o guest.o)
+
+$(B)/tests/%/kvm-vfio-cmd/json: tools/testing/kvm-vfio-cmd/json.c
+	@mkdir -p $(@D)
+	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
 ## make shell          a prompt in a lab machine (MACHINE=x86, or power9, ...)
 MACHINE ?= x86
