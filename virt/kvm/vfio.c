@@ -715,3 +715,6 @@ void kvm_vfio_ops_exit(void)
 {
 	kvm_unregister_device_ops(KVM_DEV_TYPE_VFIO);
 }
+
+/* So that kvm.ko has a srcversion, too, and tells which one it is. */
+MODULE_VERSION("1.0");

@@ -7,7 +7,9 @@
 #include <linux/err.h>
 #include <linux/fault.h>
 #include <linux/file.h>
+#include <linux/kdev_t.h>
 #include <linux/rcupdate.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -45,6 +47,8 @@ struct iommu_group *host_group(enum vfio_group_type type, unsigned int nr)
 	iommu_groups = ig;
 	for (unsigned int i = 0; i < nr; i++) {
 		ig->devices[i].group = ig;
+		snprintf(ig->devices[i].name, sizeof(ig->devices[i].name),
+			 "0000:%02x:%02x.0", ig->id & 0xff, i & 0xff);
 		ig->devices[i].capable = type == VFIO_IOMMU;
 		host_bind(&ig->devices[i]);
 	}
@@ -97,11 +101,26 @@ bool device_iommu_capable(struct device *dev, enum iommu_cap cap)
 	return dev->capable;
 }
 
+static const struct vfio_device_ops pci_ops = { .name = "vfio-pci" };
+static const struct vfio_device_ops mdev_ops;
+
+/* The N of /dev/vfio/devices/vfioN */
+static unsigned int cdev_number(const struct vfio_device *device)
+{
+	struct iommu_group *ig = device->dev->group;
+
+	return ig->id * GROUP_DEVICES + (device->dev - ig->devices);
+}
+
 void host_bind(struct device *dev)
 {
+	struct iommu_group *ig = dev->group;
 	struct vfio_device *device = model_alloc(sizeof(*device));
 
 	device->dev = dev;
+	device->ops = ig->type == VFIO_EMULATED_IOMMU ? &mdev_ops : &pci_ops;
+	snprintf(device->device.name, sizeof(device->device.name), "vfio%u",
+		 cdev_number(device));
 	device->reg_refs = 1;
 	pthread_mutex_init(&device->reg_lock, NULL);
 	pthread_cond_init(&device->reg_cond, NULL);
@@ -180,6 +199,12 @@ static void api_set_kvm(struct vfio_external_user *user, struct kvm *kvm)
 	vfio_external_api.set_kvm(user, kvm);
 }
 
+static int api_iommu_id(struct vfio_external_user *user)
+{
+	count_call();
+	return vfio_external_api.iommu_id(user);
+}
+
 static int api_with_group(struct vfio_external_user *user,
 			  int (*fn)(struct iommu_group *group, void *data),
 			  void *data)
@@ -206,15 +231,23 @@ static bool api_enforced_coherent(struct vfio_external_user *user)
 	return vfio_external_api.enforced_coherent(user);
 }
 
+static int api_show(struct vfio_external_user *user, struct seq_file *m)
+{
+	count_call();
+	return vfio_external_api.show(user, m);
+}
+
 static const struct vfio_external_api api = {
 	.version = VFIO_EXTERNAL_API_VERSION,
 	.get = api_get,
 	.put = api_put,
 	.set_kvm = api_set_kvm,
+	.iommu_id = api_iommu_id,
 	.alive = api_alive,
 	.with_group = api_with_group,
 	.preregistered = api_preregistered,
 	.enforced_coherent = api_enforced_coherent,
+	.show = api_show,
 };
 
 static const struct vfio_external_api newer_api = {
@@ -369,10 +402,14 @@ const struct file_operations vfio_device_fops = {
 
 int user_open_cdev(struct device *dev)
 {
-	if (!vfio_device_try_get_registration(dev->vdev))
+	struct vfio_device *device = dev->vdev;
+	struct file *file;
+
+	if (!vfio_device_try_get_registration(device))
 		return -ENODEV;
-	return shim_install(shim_file(&vfio_device_fops,
-				      vfio_df_alloc(dev->vdev)));
+	file = shim_file(&vfio_device_fops, vfio_df_alloc(device));
+	file->inode.i_rdev = MKDEV(MODEL_CDEV_MAJOR, cdev_number(device));
+	return shim_install(file);
 }
 
 /* vfio_df_ioctl_bind_iommufd() */
@@ -395,7 +432,7 @@ static int vfio_df_bind(struct vfio_device_file *df, int iommufd)
 		vfio_device_get_kvm_safe(device, df->kvm);
 		spin_unlock(&df->kvm_ref_lock);
 		ret = vfio_df_open(df);
-		df->access_granted = true;
+		WRITE_ONCE(df->access_granted, true);
 	}
 	mutex_unlock(&device->dev_set_lock);
 	if (ret)
@@ -611,6 +648,8 @@ char *model_snapshot(void)
 void model_end(void)
 {
 	shim_fault_disarm();
+	shim_before_lock = NULL;
+	shim_set_seq_size(0);
 	for (int fd = 0; fd < SHIM_FDS; fd++)
 		shim_close(fd);
 	while (iommu_groups)
@@ -629,5 +668,6 @@ void model_end(void)
 	EXPECT_EQ(counts.vms, 0);
 	EXPECT_EQ(counts.groups, 0);
 	EXPECT_EQ(counts.containers, 0);
+	EXPECT_EQ(counts.dentries, 0);
 	memset(&counts, 0, sizeof(counts));
 }

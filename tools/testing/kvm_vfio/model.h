@@ -18,6 +18,7 @@
 #ifndef _MODEL_H
 #define _MODEL_H
 
+#include <linux/device.h>
 #include <linux/iommu.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
@@ -26,12 +27,11 @@
 #include "vfio/vfio.h"
 
 #define GROUP_DEVICES	3
+#define MODEL_PID	1000	/* of the process with mm 0 */
 
-struct device {
-	struct iommu_group *group;
-	struct vfio_device *vdev;
-	bool capable;		/* a domain can enforce coherency for it */
-};
+/* Of the device nodes, with the number of the group or the cdev */
+#define MODEL_GROUP_MAJOR	240
+#define MODEL_CDEV_MAJOR	241
 
 struct iommu_group {
 	struct iommu_group *next;
@@ -82,6 +82,10 @@ int user_add(int dev, int fd);
 int user_del(int dev, int fd);
 int user_create_tce(int vm, int window);
 int user_set_tce(int dev, int group, int table);
+/* The file in debugfs of the VM whose directory has that name; -ENOENT */
+int user_open_show(const char *name);
+/* @text is all of it, to be freed; "" where the result is -EIO or -EINTR. */
+int user_read_show(int fd, char **text);
 
 /* What a test may look at */
 struct vfio_group *model_group(int fd);
@@ -97,7 +101,7 @@ struct model_counts {
 	unsigned int extension;	/* questions to an IOMMU driver */
 	unsigned int capable;	/* questions to a device */
 	unsigned int api_calls;	/* of KVM to vfio.ko */
-	int vms, groups, containers;
+	int vms, groups, containers, dentries;
 };
 
 extern struct model_counts counts;
@@ -114,6 +118,12 @@ void *model_alloc(size_t size);
 extern struct module vfio_module;
 int current_mm(void);
 const void *model_symbol(const char *name);
+
+/* model_debugfs.c */
+struct dentry *debugfs_create_dir(const char *name);
+void debugfs_remove_recursive(struct dentry *dir);
+/* Does somebody wait for readers? */
+bool model_debugfs_waiting(void);
 
 struct iommufd_ctx {
 	int refs;

@@ -6,6 +6,7 @@
 #include <linux/err.h>
 #include <linux/fault.h>
 #include <linux/file.h>
+#include <linux/kdev_t.h>
 
 #include "model.h"
 #include "test.h"
@@ -198,20 +199,45 @@ void vfio_group_unuse_container(struct vfio_group *group)
 	fput(group->opened_file);
 }
 
+static bool vfio_container_is_tce(const struct vfio_container *container)
+{
+	return container->type == VFIO_SPAPR_TCE_IOMMU ||
+	       container->type == VFIO_SPAPR_TCE_v2_IOMMU;
+}
+
 /* One domain for all: coherent if it is for each of them. */
-static long vfio_container_check(struct vfio_container *container,
-				 unsigned long arg)
+static long vfio_container_coherent(struct vfio_container *container)
 {
 	struct vfio_group *other;
 
 	model_inc(counts.extension);
-	if (shim_fault("VFIO_CHECK_EXTENSION") || arg != VFIO_DMA_CC_IOMMU)
+	if (vfio_container_is_tce(container))
 		return 0;
 	list_for_each_entry(other, &container->group_list, container_next)
 		if (other->type == VFIO_IOMMU &&
 		    !other->iommu_group->domain_coherent)
 			return 0;
 	return 1;
+}
+
+/* VFIO_CHECK_EXTENSION of either driver */
+static long vfio_container_check(struct vfio_container *container,
+				 unsigned long arg)
+{
+	if (shim_fault("VFIO_CHECK_EXTENSION"))
+		return 0;
+	switch (arg) {
+	case VFIO_DMA_CC_IOMMU:
+		return vfio_container_coherent(container);
+	case VFIO_TYPE1_IOMMU:
+	case VFIO_TYPE1v2_IOMMU:
+		return container->type == VFIO_TYPE1v2_IOMMU;
+	case VFIO_SPAPR_TCE_IOMMU:
+	case VFIO_SPAPR_TCE_v2_IOMMU:
+		return vfio_container_is_tce(container);
+	default:
+		return 0;
+	}
 }
 
 /* tce_iommu_ioctl() of vfio_iommu_spapr_tce.c, as far as somebody asks */
@@ -246,8 +272,7 @@ static long vfio_container_ioctl(struct vfio_container *container,
 	}
 	if (cmd == VFIO_CHECK_EXTENSION)
 		return vfio_container_check(container, arg);
-	if (container->type == VFIO_SPAPR_TCE_IOMMU ||
-	    container->type == VFIO_SPAPR_TCE_v2_IOMMU)
+	if (vfio_container_is_tce(container))
 		return tce_iommu_ioctl(container, cmd, arg);
 	return -ENOTTY;
 }
@@ -352,6 +377,8 @@ static int vfio_group_fops_open(struct vfio_group *group)
 		fd = -ENODEV;
 	} else if (!group->cdev_device_open_cnt && !group->opened_file) {
 		group->opened_file = shim_file(&vfio_group_fops, group);
+		group->opened_file->inode.i_rdev =
+			MKDEV(MODEL_GROUP_MAJOR, group->iommu_group->id);
 		model_inc(group->refs);
 		fd = shim_install(group->opened_file);
 	}
@@ -608,6 +635,8 @@ static struct vfio_group *vfio_group_create(struct iommu_group *ig)
 	group->refs = 1;
 	group->drivers = 1;
 	group->type = ig->type;
+	snprintf(group->dev.name, sizeof(group->dev.name), "%s%d",
+		 ig->type == VFIO_NO_IOMMU ? "noiommu-" : "", ig->id);
 	group->iommu_group = ig;
 	model_inc(ig->refs);
 	mutex_init(&group->group_lock);

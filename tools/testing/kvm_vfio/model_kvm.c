@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <linux/err.h>
 #include <linux/fault.h>
 #include <linux/file.h>
 #include <linux/rcupdate.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -54,12 +56,33 @@ static void __attribute__((constructor)) kvm_init(void)
 
 /* VMs */
 
+/* The directory goes first, and all that read in it have left then. */
+static void kvm_destroy_vm_debugfs(struct kvm *kvm)
+{
+	if (IS_ERR(kvm->debugfs_dentry))
+		return;
+	debugfs_remove_recursive(kvm->debugfs_dentry);
+	kvm_vfio_destroy_debugfs(kvm);
+}
+
+static void kvm_create_vm_debugfs(struct kvm *kvm, int fd)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d-%d", kvm->userspace_pid, fd);
+	kvm->debugfs_dentry = debugfs_create_dir(name);
+	if (!IS_ERR(kvm->debugfs_dentry))
+		kvm_vfio_create_debugfs(kvm);
+}
+
 static void kvm_destroy_vm(struct kvm *kvm)
 {
+	kvm_destroy_vm_debugfs(kvm);
 	mutex_lock(&kvm->lock);
 	/* Its fd pins the VM, so no device of our kind is left. */
 	WARN_ON(!list_empty(&kvm->devices));
 	WARN_ON(kvm->arch.tce_tables);
+	WARN_ON(kvm->arch.tce_counts);
 	WARN_ON(kvm->arch.assigned);
 	WARN_ON(kvm->arch.noncoherent);
 	mutex_unlock(&kvm->lock);
@@ -100,13 +123,17 @@ static const struct file_operations kvm_vm_fops = {
 int user_create_vm(void)
 {
 	struct kvm *kvm = model_alloc(sizeof(*kvm));
+	int fd = shim_reserve();
 
 	mutex_init(&kvm->lock);
 	INIT_LIST_HEAD(&kvm->devices);
 	kvm->users_count = 1;
 	kvm->mm = mm;
+	kvm->userspace_pid = MODEL_PID + mm;
+	kvm_create_vm_debugfs(kvm, fd);
 	model_inc(counts.vms);
-	return shim_install(shim_file(&kvm_vm_fops, kvm));
+	shim_install_at(fd, shim_file(&kvm_vm_fops, kvm));
+	return fd;
 }
 
 struct kvm *model_vm(int fd)
@@ -346,6 +373,32 @@ static struct mutex tce_mutex;
 static void __attribute__((constructor)) tce_init(void)
 {
 	mutex_init(&tce_mutex);
+}
+
+void kvm_spapr_tce_init_counts(struct kvm *kvm)
+{
+	kvm->arch.tce_counts = true;
+}
+
+void kvm_spapr_tce_free_counts(struct kvm *kvm)
+{
+	guard(mutex)(&tce_mutex);
+	WARN_ON(!kvm->arch.tce_counts);
+	kvm->arch.tce_counts = false;
+}
+
+void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
+{
+	guard(mutex)(&tce_mutex);
+	WARN_ON(!kvm->arch.tce_counts);
+	seq_printf(m, "tables:\t%u\n", model_read(kvm->arch.tce_tables));
+}
+
+void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
+{
+	guard(mutex)(&tce_mutex);
+	if (model_read(kvm->arch.tce_tables))
+		seq_puts(m, "\ntable:\n");
 }
 
 static void tce_remove(struct attachment *it)

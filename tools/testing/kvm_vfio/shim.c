@@ -47,6 +47,13 @@ void shim_forget_once(void)
 		*once_list[--once_nr] = false;
 }
 
+void __attribute__((no_sanitize("thread")))
+shim_copy(char *to, const char *from, size_t size)
+{
+	while (size--)
+		*to++ = *from++;
+}
+
 /* Failure injection */
 
 static __thread int fault_at;
@@ -292,6 +299,18 @@ void mutex_lock(struct mutex *m)
 	shim_dep_acquire(&m->dep);
 	pthread_mutex_lock(&m->lock);
 	shim_dep_acquired(&m->dep);
+}
+
+void (*shim_before_lock)(struct mutex *m);
+
+int mutex_lock_interruptible(struct mutex *m)
+{
+	if (shim_before_lock)
+		shim_before_lock(m);
+	if (shim_fault("mutex_lock_interruptible"))
+		return -EINTR;
+	mutex_lock(m);
+	return 0;
 }
 
 void mutex_unlock(struct mutex *m)

@@ -55,6 +55,10 @@ void log_event(char event);
 void log_start(void);
 const char *log_stop(void);
 
+/* The events that were traced, a line each: linux/tracepoint.h */
+void trace_start(void);
+const char *trace_stop(void);
+
 unsigned int test_warnings(void);
 unsigned int test_seed(void);
 

@@ -14,6 +14,7 @@ static struct group group_of(bool domain_coherent, int capable)
 	return group;
 }
 
+#ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
 /* DMA_CC of its container is 0 and some device cannot be made coherent. */
 TEST(coherency, "coherency: container yes or no, devices yes, no, mixed")
 {
@@ -126,6 +127,22 @@ TEST(coherency_vms, "coherency: each VM on its own")
 	EXPECT_EQ(b.kvm->arch.noncoherent, 1);
 }
 
+#else
+/* Nothing follows for KVM there. */
+TEST(coherency_nobody, "coherency: nobody is asked")
+{
+	struct vm vm = new_vm();
+	struct group weak = group_of(false, 0);
+
+	log_start();
+	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
+	EXPECT_EQ(user_del(vm.dev, weak.fd), 0);
+	EXPECT_STR(log_stop(), "+sk0-e");
+	EXPECT_EQ(counts.extension, 0);
+	EXPECT_EQ(counts.capable, 0);
+}
+#endif
+
 /* Emulated-IOMMU (mdev) groups never count, whatever their container. */
 TEST(coherency_mdev, "coherency: mdev groups never count")
 {
@@ -145,6 +162,7 @@ TEST(coherency_mdev, "coherency: mdev groups never count")
 	EXPECT_EQ(counts.capable, 0);
 }
 
+#ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
 /* On an iommufd there is no container to ask: its devices answer. */
 TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 {
@@ -173,4 +191,5 @@ TEST(coherency_dead, "coherency: a dead member counts until DEL")
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
 }
+#endif
 #endif

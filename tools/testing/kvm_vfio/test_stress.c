@@ -30,6 +30,8 @@ struct shared_group {
 
 static struct shared_vm vms[VMS];
 static struct device *cdev;
+static int passing;	/* atomic: fd of a VM that comes and goes */
+static unsigned int shown, missed;	/* atomic */
 
 static int take(int *fd)
 {
@@ -54,6 +56,39 @@ static void replace_device(struct shared_vm *vm)
 	dev = user_create_device(vm->fd, false);
 	if (dev >= 0)
 		give(&vm->dev, dev);
+}
+
+/* Of a VM that may be gone, and its name another's */
+static void read_show(int fd)
+{
+	char name[16], *text;
+	int ret;
+
+	snprintf(name, sizeof(name), "%d-%d", MODEL_PID + 1, fd);
+	fd = user_open_show(name);
+	if (fd < 0) {
+		model_inc(missed);
+		return;
+	}
+	ret = user_read_show(fd, &text);
+	if (ret)
+		EXPECT_EQ(ret, -EIO);
+	else
+		EXPECT(strstr(text, "kvm-vfio:\t1\ndevice:\t") == text);
+	model_inc(*(ret ? &missed : &shown));
+	free(text);
+	shim_close(fd);
+}
+
+/* A short life, seen by readers: the fd of its device is the last to go. */
+static void pass(int file)
+{
+	int vm = user_create_vm(), dev = user_create_device(vm, false);
+
+	__atomic_store_n(&passing, vm, __ATOMIC_RELEASE);
+	user_add(dev, file);
+	shim_close(vm);
+	shim_close(dev);
 }
 
 static void add_cdev(struct shared_vm *vm)
@@ -244,7 +279,7 @@ static void check_groups(void)
 static void random_op(unsigned int *seed, int *device)
 {
 	struct shared_vm *vm = &vms[rand_r(seed) % VMS];
-	unsigned int op = rand_r(seed) % 17;
+	unsigned int op = rand_r(seed) % 20;
 
 	/* The host waits for it, so it must not be ours. */
 	if (*device >= 0)
@@ -254,6 +289,12 @@ static void random_op(unsigned int *seed, int *device)
 		replace_device(vm);
 	else if (op == 13)
 		add_cdev(vm);
+	else if (op == 17)
+		pass(model_read(groups[rand_r(seed) % GROUPS].fd));
+	else if (op == 18)
+		read_show(vm->fd);
+	else if (op == 19)
+		read_show(model_read(passing));
 	else
 		group_op(op, &groups[rand_r(seed) % GROUPS], vm, device);
 }
@@ -270,10 +311,22 @@ static void random_op(unsigned int *seed, int *device)
 {
 	struct shared_vm *vm = &vms[rand_r(seed) % VMS];
 
-	if (rand_r(seed) & 3)
+	switch (rand_r(seed) & 7) {
+	case 0 ... 2:
 		add_cdev(vm);
-	else
+		break;
+	case 3:
 		replace_device(vm);
+		break;
+	case 4:
+		pass(-1);
+		break;
+	case 5 ... 6:
+		read_show(vm->fd);
+		break;
+	default:
+		read_show(model_read(passing));
+	}
 }
 #endif
 
@@ -316,6 +369,8 @@ TEST(stress_all, "stress: threads do everything at random")
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+	printf("# %u shown, %u gone\n", shown, missed);
+	EXPECT(shown && missed);
 	check_groups();
 	for (int i = 0; i < VMS; i++) {
 		give(&vms[i].dev, -1);

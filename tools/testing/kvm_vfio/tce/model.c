@@ -36,6 +36,7 @@ struct iommu_group *group_new(int preregistered)
 	INIT_LIST_HEAD(&group->holder.attachments);
 	while (groups[i])
 		i++;
+	group->holder.group = i;
 	groups[i] = group;
 	return group;
 }
@@ -107,8 +108,10 @@ struct kvm *vm_new(void)
 
 	kvm->mm = &mm;
 	kvm->users_count = 1;
+	kvm_spapr_tce_init_counts(kvm);
 	while (vms[i])
 		i++;
+	kvm->userspace_pid = 1001 + i;
 	vms[i] = kvm;
 	return kvm;
 }
@@ -319,8 +322,10 @@ void model_end(void)
 		groups[i] = NULL;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(vms); i++) {
-		if (vms[i])
+		if (vms[i]) {
 			EXPECT_EQ(vms[i]->users_count, 1);
+			kvm_spapr_tce_free_counts(vms[i]);
+		}
 		free(vms[i]);
 		vms[i] = NULL;
 	}

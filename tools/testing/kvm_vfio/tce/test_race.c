@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vCPUs that put entries while user space and the host take everything away: the
- * model watches that no window is changed that was given up, that no region loses
- * its last count too early, and what is freed.
+ * vCPUs that put entries, and a reader of the counts, while user space and the host
+ * take everything away: the model watches that no window is changed that was given up,
+ * that no region loses its last count too early, and what is freed.
  */
 #include <pthread.h>
 #include <sched.h>
+
+#include <linux/seq_file.h>
 
 #include "world.h"
 
@@ -16,6 +18,7 @@ struct race {
 	struct world w;
 	bool over;		/* atomic */
 	unsigned long done, hard;	/* atomic */
+	unsigned long shown;
 	unsigned int seed;
 };
 
@@ -49,6 +52,28 @@ static void *race_vcpu(void *arg)
 		__atomic_add_fetch(ret ? &race->hard : &race->done, 1,
 				   __ATOMIC_RELAXED);
 		EXPECT(ret == H_SUCCESS || ret == H_TOO_HARD);
+	}
+	return NULL;
+}
+
+static int race_show(struct seq_file *m, void *token)
+{
+	kvm_spapr_tce_show_counts(m, m->private);
+	kvm_spapr_tce_show(m, m->private);
+	return 0;
+}
+
+static void *race_reader(void *arg)
+{
+	struct race *race = arg;
+	char *text;
+
+	shim_yield_seed(READ_ONCE(race->seed) | 1);
+	while (!READ_ONCE(race->over)) {
+		EXPECT_EQ(shim_seq_read(race_show, race->w.kvm, NULL,
+					&text), 0);
+		race->shown += !!strstr(text, "\ngroup:\t0 live\n");
+		free(text);
 	}
 	return NULL;
 }
@@ -133,16 +158,18 @@ TEST(race, "vCPUs against TCE_REMOVE, DEL, close, unbind and UNREGISTER_MEMORY")
 	static const struct shape shape = { 16, 0, 48, 1, { 16 }, { 8 } };
 	unsigned int seed = test_seed();
 	struct race race = { .w = world_new(&shape, 1), .seed = seed };
-	pthread_t threads[VCPUS];
+	pthread_t threads[VCPUS + 1];
 
 	printf("# TEST_SEED=%u\n", seed);
 	for (int i = 0; i < VCPUS; i++)
 		pthread_create(&threads[i], NULL, race_vcpu, &race);
+	pthread_create(&threads[VCPUS], NULL, race_reader, &race);
 	race_host(&race, seed);
 	WRITE_ONCE(race.over, true);
-	for (int i = 0; i < VCPUS; i++)
+	for (int i = 0; i <= VCPUS; i++)
 		pthread_join(threads[i], NULL);
-	printf("# %lu done, %lu H_TOO_HARD\n", race.done, race.hard);
-	EXPECT(race.done);
+	printf("# %lu done, %lu H_TOO_HARD, %lu shown\n", race.done,
+	       race.hard, race.shown);
+	EXPECT(race.done && race.shown);
 	world_check_counts(&race.w);
 }

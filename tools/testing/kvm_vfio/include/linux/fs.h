@@ -4,13 +4,24 @@
 
 #include <linux/types.h>
 
+struct dentry;
 struct file;
 struct module;
+struct seq_file;
 
 struct file_operations {
 	const char *name;
 	struct module *owner;
 	void (*release)(struct file *file);
+	int (*show)(struct seq_file *m, void *token);	/* debugfs */
+};
+
+struct inode {
+	dev_t i_rdev;
+};
+
+struct path {
+	struct dentry *dentry;
 };
 
 struct file {
@@ -18,8 +29,11 @@ struct file {
 	void *private_data;
 	int f_count;
 	struct file *next_work;
+	struct inode inode;
+	struct path f_path;
 };
 
+#define file_inode(file)	(&(file)->inode)
 #define shim_release(file)	((file)->f_op->release(file))
 
 struct file *get_file(struct file *file);

@@ -68,7 +68,7 @@ static inline void hash_del(struct hlist_node *node)
 #define hash_add_rcu(table, node, key)	hash_add(table, node, key)
 #define hash_del_rcu(node)		hash_del(node)
 #define shim_next_rcu(node)	__atomic_load_n(&(node), __ATOMIC_CONSUME)
-#define hash_for_each_possible_rcu(table, obj, member, key)		\
+#define hash_for_each_possible_rcu(table, obj, member, key, ...)	\
 	for (obj = shim_entry(shim_next_rcu(shim_bucket(table,		\
 							ARRAY_SIZE(table),	\
 							key)->first),	\
@@ -76,6 +76,15 @@ static inline void hash_del(struct hlist_node *node)
 	     obj;							\
 	     obj = shim_entry(shim_next_rcu(obj->member.next),		\
 			      typeof(*obj), member))
+
+#define hash_for_each(table, bucket, obj, member)			\
+	for ((bucket) = 0; (size_t)(bucket) < ARRAY_SIZE(table);	\
+	     (bucket)++)						\
+		for (obj = shim_entry((table)[bucket].first,		\
+				      typeof(*obj), member);		\
+		     obj;						\
+		     obj = shim_entry(obj->member.next,			\
+				      typeof(*obj), member))
 
 /* Twice a "for", as the kernel's: "break" leaves one bucket only. */
 #define hash_for_each_safe(table, bucket, tmp, obj, member)		\

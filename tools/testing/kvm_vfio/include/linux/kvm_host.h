@@ -30,16 +30,21 @@ struct kvm_vfio_spapr_tce {
 	__s32 tablefd;
 };
 
+struct dentry;
+
 struct kvm {
 	struct mutex lock;		/* devices */
 	struct srcu_struct srcu;
 	struct list_head devices;	/* by lock */
 	int users_count;
 	int mm;
+	pid_t userspace_pid;
+	struct dentry *debugfs_dentry;
 	struct {
 		int assigned;		/* atomic */
 		int noncoherent;	/* atomic */
 		int tce_tables;		/* atomic */
+		bool tce_counts;
 	} arch;
 };
 

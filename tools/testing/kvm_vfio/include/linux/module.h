@@ -15,4 +15,6 @@ struct module {
 const void *shim_symbol_get(const char *name);
 void shim_symbol_put(const char *name);
 
+#define MODULE_VERSION(version)	struct shim_module_version
+
 #endif

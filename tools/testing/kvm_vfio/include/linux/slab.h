@@ -13,6 +13,7 @@
 #define kmalloc(size, flags)		shim_kmalloc(size)
 #define kmalloc_array(n, size, flags)	shim_kmalloc((n) * (size))
 #define kvfree(ptr)			kfree(ptr)
+#define kfree_rcu(ptr, member)		kvfree_rcu(ptr, member)
 #define kvfree_rcu(ptr, member)						\
 	do {								\
 		synchronize_rcu();					\

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef uint8_t u8;
 typedef uint32_t u32;
@@ -50,6 +51,33 @@ struct hlist_head {
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
 #define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)		__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+
+/* What TSan is not to look at */
+void shim_copy(char *to, const char *from, size_t size);
+
+#define data_race(x) ({							\
+	typeof(x) _value;						\
+									\
+	shim_copy((char *)&_value, (const char *)&(x), sizeof(_value));	\
+	_value;								\
+})
+
+#define likely(x)			(x)
+#define unlikely(x)			(x)
+
+#define min(a, b) ({							\
+	typeof(a) _min_a = (a);						\
+	typeof(b) _min_b = (b);						\
+									\
+	_min_a < _min_b ? _min_a : _min_b;				\
+})
+
+#define max(a, b) ({							\
+	typeof(a) _max_a = (a);						\
+	typeof(b) _max_b = (b);						\
+									\
+	_max_a > _max_b ? _max_a : _max_b;				\
+})
 
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))

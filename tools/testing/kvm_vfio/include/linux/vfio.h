@@ -5,6 +5,7 @@
 #include <linux/types.h>
 #include <linux/vfio_external.h>
 
+#define VFIO_TYPE1_IOMMU	1
 #define VFIO_SPAPR_TCE_IOMMU	2
 #define VFIO_TYPE1v2_IOMMU	3
 #define VFIO_DMA_CC_IOMMU	4

@@ -3,6 +3,7 @@
 #ifndef _SHIM_VFIO_VFIO_H
 #define _SHIM_VFIO_VFIO_H
 
+#include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -18,7 +19,7 @@ struct vfio_group;
 struct vfio_device_file {
 	struct vfio_device *device;
 	struct vfio_group *group;
-	bool access_granted;		/* device->dev_set_lock */
+	bool access_granted;		/* written under device->dev_set_lock */
 	spinlock_t kvm_ref_lock;	/* protects kvm */
 	struct kvm *kvm;
 	struct iommufd_ctx *iommufd;
@@ -28,9 +29,15 @@ extern const struct file_operations vfio_device_fops;
 
 enum vfio_group_type { VFIO_IOMMU, VFIO_EMULATED_IOMMU, VFIO_NO_IOMMU };
 
+struct vfio_device_ops {
+	const char *name;
+};
+
 /* A device that is bound to a VFIO driver. */
 struct vfio_device {
 	struct device *dev;
+	const struct vfio_device_ops *ops;
+	struct device device;		/* of its cdev */
 	struct vfio_group *group;
 	struct list_head group_next;
 	struct mutex dev_set_lock;	/* dev_set->lock */
@@ -43,6 +50,7 @@ struct vfio_device {
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 struct vfio_group {
+	struct device dev;
 	int refs;			/* struct device */
 	int drivers;			/* vfio_list_lock */
 	bool has_node;			/* vfio_list_lock: /dev/vfio/N exists */

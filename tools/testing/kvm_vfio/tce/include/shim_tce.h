@@ -20,8 +20,6 @@
 typedef uint8_t u8;
 typedef u64 __be64;
 
-#define likely(x)		(x)
-#define unlikely(x)		(x)
 #define noinline		__attribute__((noinline))
 #define array_index_nospec(i, n)	((i) < (n) ? (i) : 0)
 
@@ -39,20 +37,6 @@ typedef u64 __be64;
 
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define BUILD_BUG_ON(x)		_Static_assert(!(x), #x)
-
-#define min(a, b) ({							\
-	typeof(a) _min_a = (a);						\
-	typeof(b) _min_b = (b);						\
-									\
-	_min_a < _min_b ? _min_a : _min_b;				\
-})
-
-#define max(a, b) ({							\
-	typeof(a) _max_a = (a);						\
-	typeof(b) _max_b = (b);						\
-									\
-	_max_a > _max_b ? _max_a : _max_b;				\
-})
 
 #define clamp(x, low, high)	min(max(x, low), high)
 
@@ -164,6 +148,7 @@ struct kvm_memslots {
 };
 
 struct kvm {
+	pid_t userspace_pid;
 	struct srcu_struct srcu;
 	struct mm_struct *mm;
 	struct kvm_memslots memslots;
