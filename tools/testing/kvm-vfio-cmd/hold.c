@@ -13,7 +13,7 @@
 #define SHIFT		12
 #define ENTRIES		16384UL
 #define LIOBN		0x80000000UL
-#define MEMORY		(1UL << 20)
+#define MEMORY		0x100000UL
 
 #ifdef __KVM_HAVE_SPAPR_TCE
 static void attach(const struct vmm *vmm)
