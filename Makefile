@@ -48,6 +48,12 @@ check: deps
 	@$(MAKE) lab-module tests
 	@tools/testing/check tools/testing/check.list
 
+## make check-all      check, and what takes longer: the package on the other Debian
+##   release, each patch of the series built
+.PHONY: check-all
+check-all: check
+	@tools/testing/check tools/testing/check-all.list
+
 ## make check-hosted   the quick part: our C files in user space, under sanitizers
 .PHONY: check-hosted
 check-hosted: deps
@@ -73,6 +79,17 @@ bench: deps
 lint: deps
 	@$(MAKE) modules
 	@tools/testing/lint
+
+## make deb            the Debian package kvm-vfio-dkms: build/deb/
+.PHONY: deb
+deb: deps
+	@tools/package/deb
+
+## make install        without DKMS: what is in build/modules/ for this kernel, or KVER
+## make uninstall      (DESTDIR and PREFIX as usual); take it away again
+.PHONY: install uninstall
+install uninstall:
+	@tools/package/install $@
 
 ## make patches        all of it as a series for the kernel: build/patches/
 .PHONY: patches
