@@ -38,6 +38,13 @@
 #define TEST_SECONDS	120
 #define PATH_SIZE	256
 
+/* How often KVM asks a container whether its DMA is coherent, for each ADD */
+#ifdef __x86_64__
+#define ASKS		1U
+#else
+#define ASKS		0U
+#endif
+
 /* VFIO_TEST_IOMMU_TYPE, or a type of the lab's driver */
 #define REAL		(-1)
 
@@ -872,17 +879,20 @@ TEST_F(kinds, coherency_of_a_lab_user)
 	}
 }
 
-/* KVM asks at ADD, once, and goes by that answer to the end. */
+/*
+ * KVM asks at ADD, once, and goes by that answer to the end.  It asks nobody where
+ * nothing follows from it.
+ */
 TEST_F(kinds, asked_once)
 {
 	bool noncoherent = counts(0, 0);
-	int i;
+	unsigned int i;
 
 	set_both(self->container);
 	for (i = 0; i < 2; i++) {
 		lab_answer_coherent(self->container[0], i);
 		kvm_vfio_add(self->dev, self->group[0]);
-		EXPECT_EQ(i + 1U, asked(&self->start, 0));
+		EXPECT_EQ((i + 1) * ASKS, asked(&self->start, 0));
 		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent && i));
 		lab_answer_coherent(self->container[0], !i);
 		/* Another member comes and goes. */
@@ -892,7 +902,7 @@ TEST_F(kinds, asked_once)
 		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent && i));
 		kvm_vfio_del(self->dev, self->group[0]);
 		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent));
-		EXPECT_EQ(i + 1U, asked(&self->start, 0));
+		EXPECT_EQ((i + 1) * ASKS, asked(&self->start, 0));
 	}
 }
 
