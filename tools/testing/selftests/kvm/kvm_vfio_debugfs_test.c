@@ -307,6 +307,7 @@ TEST_F(defect30, vm_goes_while_a_reader_takes_its_time)
 
 	fd = missing_page(&reader.page);
 	vfio_show_path(self->vm, reader.path, sizeof(reader.path));
+	ASSERT_EQ(0, access(reader.path, R_OK));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_slowly, &reader));
 	ASSERT_EQ(sizeof(message), read(fd, &message, sizeof(message)));
 	close_range(self->vm, self->vm, 0);
