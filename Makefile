@@ -125,7 +125,7 @@ tests-%:
 	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
 		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
 		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
-	@$(MAKE) $(addprefix $(B)/tests/$*/kvm-vfio-cmd/,hold json)
+	@$(MAKE) -s $(addprefix $(B)/tests/$*/kvm-vfio-cmd/,hold json)
 
 # Beside the command kvm-vfio in a lab machine: who holds a group, and what reads JSON
 test-lib := tools/testing/selftests/kvm
