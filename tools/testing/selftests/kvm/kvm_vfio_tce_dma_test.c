@@ -682,6 +682,54 @@ TEST_F(dma, list_that_fails_midway)
 	}
 }
 
+/* Every answer that is an error of the guest, for pages of each size */
+TEST_F(dma, defect1_refused_requests_change_nothing)
+{
+	uint64_t page = 1UL << lab.shift, half = page / 2, tce;
+	uint64_t end = lab.start + lab.window, last = end - page;
+	struct ppc64_vcpu *vcpu = &lab.vcpu;
+
+	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));
+	EXPECT_EQ(H_PARAMETER, h_put_tce(vcpu, LIOBN, bus(20) + half, 0));
+	EXPECT_EQ(H_PARAMETER, h_put_tce(vcpu, LIOBN, end, page_gpa(FIRST) | TCE_RW));
+	EXPECT_EQ(H_PARAMETER, h_put_tce(vcpu, LIOBN, lab.start - page, 0));
+	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(vcpu, LIOBN, bus(20) + half, LIST, 1));
+	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(vcpu, LIOBN, last, LIST, 2));
+	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(vcpu, LIOBN, bus(20), LIST + 8, 1));
+	EXPECT_EQ(H_PARAMETER,
+		  h_put_tce_indirect(vcpu, LIOBN, bus(20), LIST, TCE_LIST + 1));
+	EXPECT_EQ(H_PARAMETER, h_stuff_tce(vcpu, LIOBN, bus(20) + half, 0, 1));
+	EXPECT_EQ(H_PARAMETER, h_stuff_tce(vcpu, LIOBN, last, 0, 2));
+	EXPECT_EQ(H_PARAMETER, h_stuff_tce(vcpu, LIOBN, bus(20), TCE_READ, 1));
+	EXPECT_EQ(H_PARAMETER, h_get_tce(vcpu, LIOBN, bus(20) + half, &tce));
+	EXPECT_EQ(H_PARAMETER, h_get_tce(vcpu, LIOBN, end, &tce));
+	EXPECT_REACHES(FIRST, 20);
+}
+
+static void expect_left(struct __test_metadata *_metadata, uint64_t tce)
+{
+	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&lab.vcpu, LIOBN, bus(20), tce));
+	tce_list_set(&lab.vm, LIST, 0, tce);
+	EXPECT_EQ(PPC64_TO_USER,
+		  h_put_tce_indirect(&lab.vcpu, LIOBN, bus(20), LIST, 1));
+}
+
+/* Every page that user space has to judge: misaligned, in no slot, half in one, unknown */
+TEST_F(dma, pages_left_to_user_space_change_nothing)
+{
+	uint64_t page = 1UL << lab.shift;
+	uint64_t host = getpagesize(), size = page > host ? page + host : host;
+
+	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));
+	expect_left(_metadata, (page_gpa(FIRST + 1) + page / 2) | TCE_RW);
+	expect_left(_metadata, 4 * HUGE_GPA | TCE_READ);
+	ppc64_vm_slot(&lab.vm, 2, 0, 2 * HUGE_GPA, vfio_dma_buffer(2 * size), size);
+	expect_left(_metadata, 2 * HUGE_GPA | TCE_WRITE);
+	if (page > host)
+		expect_left(_metadata, (2 * HUGE_GPA + page) | TCE_WRITE);
+	EXPECT_REACHES(FIRST, 20);
+}
+
 /* The second card joins the first one's container. */
 TEST_F(dma, two_groups_on_one_table)
 {
