@@ -21,7 +21,7 @@
 #endif
 
 #define NR_NONCOHERENT(nr)	IF_NONCOHERENT("noncoherent:\t" #nr "\n")
-#define COHERENT		IF_NONCOHERENT("coherent:\t" "yes\n")
+#define COHERENT		IF_NONCOHERENT("coherent:\tyes\n")
 #define NONCOHERENT		IF_NONCOHERENT("coherent:\tno\n")
 #define TABLES(nr)		IF_SPAPR("tables:\t" #nr "\n")
 
