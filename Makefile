@@ -30,93 +30,93 @@ help:
 ##   MODULES=stock       the same story on Debian's own modules
 .PHONY: demo
 demo: deps
-	@tools/build/fetch qemu
-	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
+	@scripts/fetch qemu
+	@scripts/modules $(foreach a,$(ARCH),$(flavours-$(a)))
 	@flock $(B)/tests.lock $(MAKE) $(foreach a,$(ARCH),$(B)/demo/$(a)/holder)
-	@MODULES=$(MODULES) tools/demo/demo $(ARCH)
+	@MODULES=$(MODULES) demo/demo $(ARCH)
 
-$(B)/demo/%/holder: tools/demo/holder.c
+$(B)/demo/%/holder: demo/holder.c
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
 ## make check          build and run all tests on all lab machines
-##   ONLY=regex          only what matches in tools/testing/check.list
+##   ONLY=regex          only what matches in tests/lists/check
 ##   FUZZ_S=seconds      a longer run of the fuzzer, 60 by default
 .PHONY: check
 check: deps
 	@$(MAKE) modules debug-kernel
 	@$(MAKE) lab-module tests
-	@tools/testing/check tools/testing/check.list
+	@tests/check tests/lists/check
 
 ## make check-all      check, and what takes longer: the package on the other Debian
 ##   release, each patch of the series built
 .PHONY: check-all
 check-all: check
-	@tools/testing/check tools/testing/check-all.list
+	@tests/check tests/lists/check-all
 
 ## make check-hosted   the quick part: our C files in user space, under sanitizers
 .PHONY: check-hosted
 check-hosted: deps
-	@ONLY=^hosted tools/testing/check tools/testing/check.list
+	@ONLY=^hosted tests/check tests/lists/check
 
 ## make check-stock    the same tests on Debian's modules: known defects must show
 .PHONY: check-stock
 check-stock: deps
-	@tools/build/fetch
+	@scripts/fetch
 	@$(MAKE) modules
 	@$(MAKE) lab-module tests
-	@tools/testing/check tools/testing/check-stock.list
+	@tests/check tests/lists/check-stock
 
 ## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, in
 ##   instructions; kept as docs/bench.md
 .PHONY: bench
 bench: deps
 	@$(MAKE) modules tests
-	@tools/bench/bench
+	@bench/bench
 
 ## make lint           checkpatch, sparse, kernel-doc, shellcheck, codespell
 .PHONY: lint
 lint: deps
 	@$(MAKE) modules
-	@tools/testing/lint
+	@scripts/lint
 
 ## make deb            the Debian package kvm-vfio-dkms: build/deb/
 .PHONY: deb
 deb: deps
-	@tools/package/deb
+	@scripts/deb
 
 ## make install        without DKMS: what is in build/modules/ for this kernel, or KVER
 ## make uninstall      (DESTDIR and PREFIX as usual); take it away again
 .PHONY: install uninstall
 install uninstall:
-	@tools/package/install $@
+	@scripts/install $@
 
 ## make patches        all of it as a series for the kernel: build/patches/
 .PHONY: patches
 patches: deps
-	@tools/build/fetch
-	@tools/patches/series
+	@scripts/fetch
+	@scripts/series
 
 ## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/modules/
 .PHONY: modules
 modules:
-	@tools/build/modules $(foreach a,$(ARCH),$(flavours-$(a)))
+	@scripts/modules $(foreach a,$(ARCH),$(flavours-$(a)))
 
 ## make debug-kernel   the kernel of the lab machine x86-debug: build/debug/
 .PHONY: debug-kernel
 debug-kernel:
-	@tools/build/debug-kernel
+	@scripts/debug-kernel
 
 ## make lab-module     the tests' own kernel module, never installed: build/lab-module/
 .PHONY: lab-module
 lab-module:
-	@tools/build/lab-module
+	@scripts/lab-module
 
 ## make tests          the programs that run in the lab machines: build/tests/
 .PHONY: tests
 tests:
-	@tools/build/uapi
-	@tools/build/overlay
+	@scripts/uapi
+	@scripts/overlay
 	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(ARCH))
 
 .PHONY: tests-%
@@ -125,12 +125,12 @@ tests-%:
 	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
 		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
 		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
-	@$(MAKE) -s $(addprefix $(B)/tests/$*/kvm-vfio-cmd/,hold json)
+	@$(MAKE) -s $(addprefix $(B)/tests/$*/command/,hold json)
 
 # Beside the command kvm-vfio in a lab machine: who holds a group, and what reads JSON
 test-lib := tools/testing/selftests/kvm
 
-$(B)/tests/%/kvm-vfio-cmd/hold: tools/testing/kvm-vfio-cmd/hold.c \
+$(B)/tests/%/command/hold: tools/kvm/kvm_vfio/tests/hold.c \
 		$(wildcard $(test-lib)/include/vfio_*.h $(test-lib)/lib/*.c)
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -static \
@@ -138,7 +138,7 @@ $(B)/tests/%/kvm-vfio-cmd/hold: tools/testing/kvm-vfio-cmd/hold.c \
 		-isystem $(B)/linux/tools/testing/selftests -o $@ $< \
 		$(addprefix $(B)/tests/$*/kvm_vfio_lib_,util.o probe.o tce.o guest.o)
 
-$(B)/tests/%/kvm-vfio-cmd/json: tools/testing/kvm-vfio-cmd/json.c
+$(B)/tests/%/command/json: tools/kvm/kvm_vfio/tests/json.c
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
@@ -146,17 +146,17 @@ $(B)/tests/%/kvm-vfio-cmd/json: tools/testing/kvm-vfio-cmd/json.c
 MACHINE ?= x86
 .PHONY: shell
 shell:
-	@tools/testing/lab/run -m $(MACHINE) -k $(MODULES) --shell
+	@tests/lab/run -m $(MACHINE) -k $(MODULES) --shell
 
 ## make deps           install what the above need and this machine lacks
 .PHONY: deps
 deps:
-	@tools/build/deps
+	@scripts/deps
 
 ## make update-base    look for a newer 6.12 in Debian's mirror
 .PHONY: update-base
 update-base:
-	@tools/build/fetch update
+	@scripts/fetch update
 
 ## make clean          remove what was built (clean-cache: what was downloaded)
 .PHONY: clean clean-cache

@@ -9,10 +9,10 @@
  * does not have, and when they are asked, is in kvm_vfio_lab_test.c; cdevs of real
  * devices are in kvm_vfio_iommufd_test.c.
  *
- * Needs mtty, which tools/build/lab-module builds, and mdev.  kvm_vfio_lab is used
+ * Needs mtty, which scripts/lab-module builds, and mdev.  kvm_vfio_lab is used
  * where it is loaded:
  *
- *	tools/testing/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
+ *	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * External users of VFIO beside KVM, and containers that the emulated machines do
- * not have: with the help of the lab module (tools/testing/lab/module), which is a
+ * not have: with the help of the lab module (tests/lab/module), which is a
  * second external user and an IOMMU driver that does what it is told.
  *
- *	tools/testing/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
+ *	tests/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
  *
  * KVM_VFIO_MODULES=DIR names the folder of kvm_vfio_lab.ko (default: where a lab
  * machine has it).

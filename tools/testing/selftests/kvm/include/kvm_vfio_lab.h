@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests ask of the lab module (tools/testing/lab/module): a second external
+ * What tests ask of the lab module (tests/lab/module): a second external
  * user of VFIO, and a VFIO IOMMU driver that does what it is told.
  *
  * Answers are return values: -errno, else what the function of struct

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tables of bench/tce, from what bench/hypercalls printed in the files
+# stock and ours.
+$1 == "firmware" { firmware = $2; next }
+$1 == "why" {
+	reason = $0
+	sub("why [a-z]+ [0-9]+ ", "", reason)
+	why[FILENAME, $2 " " $3] = reason
+	next
+}
+NF == 4 { cost[FILENAME, $1 " " $2, $3] = $4 }
+
+# Per entry of the call; a call for one entry may come less the round trip.
+function value(modules, run, row) {
+	if (!((modules, run, what[row]) in cost))
+		return "-"
+	if (net[row])
+		return cost[modules, run, what[row]] - cost[modules, run, "nothing"]
+	return cost[modules, run, what[row]] / entries[row]
+}
+
+function ticks(modules, run, row,  n) {
+	n = value(modules, run, row)
+	return n == "-" ? n : sprintf("%.0f", n)
+}
+
+function add(name, is_net, nr, limit, text) {
+	what[++rows] = name
+	net[rows] = is_net
+	entries[rows] = nr
+	target[rows] = limit
+	label[rows] = text
+}
+
+function define_rows() {
+	add("nothing", 0, 1, "", "one that does nothing: the round trip")
+	add("get", 0, 1, "", "H_GET_TCE")
+	add("put_map", 0, 1, "", "H_PUT_TCE, map")
+	add("put_map", 1, 1, 1300, "H_PUT_TCE, map, less the round trip")
+	add("put_unmap", 0, 1, "", "H_PUT_TCE, unmap")
+	add("put_unmap", 1, 1, "", "H_PUT_TCE, unmap, less the round trip")
+	add("stuff_one", 0, 1, "", "H_STUFF_TCE, 1 mapped")
+	add("indirect_first", 0, 512, "", "H_PUT_TCE_INDIRECT, 512 mapped for the first time, per TCE")
+	add("indirect_map", 0, 512, "", "H_PUT_TCE_INDIRECT, 512 mapped, per TCE")
+	add("indirect_remap", 0, 512, 260, "H_PUT_TCE_INDIRECT, 512 remapped, per TCE")
+	add("indirect_other", 0, 512, "", "H_PUT_TCE_INDIRECT, 512 remapped to scattered pages, per TCE")
+	add("stuff_mapped", 0, 512, 210, "H_STUFF_TCE, 512 mapped, per TCE")
+	add("stuff_empty", 0, 512, 54, "H_STUFF_TCE, 512 empty, per TCE")
+}
+
+function miss(text) {
+	print "- Missed: " text "."
+	missed = 1
+}
+
+function first_table(  i) {
+	print "| hypercall | stock | ours | target |"
+	print "| --- | ---: | ---: | ---: |"
+	for (i = 1; i <= rows; i++)
+		printf "| %s | %s | %s | %s |\n", label[i], ticks("stock", "one 1", i),
+			ticks("ours", "one 1", i), target[i]
+}
+
+function second_table(  i) {
+	print "| hypercall | shared: stock | ours | each: stock | ours | 16 tables: stock | ours |"
+	print "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+	for (i = 1; i <= rows; i++)
+		printf "| %s | %s | %s | %s | %s | %s | %s |\n", label[i],
+			ticks("stock", "shared 1", i), ticks("ours", "shared 1", i),
+			ticks("stock", "each 1", i), ticks("ours", "each 1", i),
+			ticks("stock", "one 16", i), ticks("ours", "one 16", i)
+}
+
+# The look-up must not grow with the tables of the VM.
+function check_targets(  i, few, many) {
+	for (i = 1; i <= rows; i++) {
+		few = value("ours", "one 1", i)
+		many = value("ours", "one 16", i)
+		if (few == "-" || many == "-") {
+			miss(label[i] ": not measured")
+			continue
+		}
+		if (target[i] != "" && few > target[i])
+			miss(sprintf("%s: %d, the target is %d", label[i], few + 0.999, target[i]))
+		if (many > 1.01 * few)
+			miss(label[i] ": " many " with 16 tables, " few " with one")
+	}
+	if (!missed)
+		print "All targets are met, and 16 tables cost no more than one."
+}
+
+END {
+	define_rows()
+	print "The firmware is skiboot " firmware ", whose calls do the hardware's TLB kills. One window of 1 GiB with"
+	print "pages of 4 KiB, one group attached, guest memory preregistered, all pages of one region. What is per TCE"
+	print "is a call of 512 divided by 512, the round trip with it."
+	print ""
+	first_table()
+	print ""
+	print "The same with two groups: shared, in one container and so with one hardware table, or each with a"
+	print "container and a hardware table of its own. And with 16 tables in the VM, of which the guest uses the oldest:"
+	print ""
+	second_table()
+	print ""
+	for (i in why) {
+		split(i, key, SUBSEP)
+		print "- Not measured: " key[1] ", " key[2] ": " why[i] "."
+		if (key[1] == "ours")
+			missed = 1
+	}
+	check_targets()
+	exit missed ? 3 : 0
+}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2154
+#
+# Shared by what runs a real guest in a lab machine: archives to append to the
+# machine's initramfs.  Comes after scripts/lib.sh and base.env.
+
+# make_cpio DIR FILE: an initramfs archive, whole or not at all
+make_cpio() {
+	(cd "$1" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$2.$$"
+	mv "$2.$$" "$2"
+}
+
+# new_tmp DIR: a folder in it; also removes what an interrupted run left there
+new_tmp() {
+	find "$1" -maxdepth 1 -name 'tmp.*' -mmin +60 -exec rm -rf {} +
+	mktemp -d "$1/tmp.XXXXXX"
+}
+
+# closure ROOT PROGRAM: the program and all libraries it links to, as paths
+closure() (
+	cd "$1" || exit
+	find . -path '*/lib*' -name '*.so*' | awk -F/ '{ print $NF, $0 }' >"$tmp/libs"
+	echo "./$2" >"$tmp/todo"
+	: >"$tmp/done"
+	while [ -s "$tmp/todo" ]; do
+		cat "$tmp/todo" >>"$tmp/done"
+		xargs readelf -d <"$tmp/todo" 2>/dev/null |
+			sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u |
+			awk 'NR == FNR { if (!($1 in at)) at[$1] = $2; next }
+				$1 in at { print at[$1] }' "$tmp/libs" - |
+			grep -vxFf "$tmp/done" >"$tmp/next" || :
+		mv "$tmp/next" "$tmp/todo"
+	done
+	awk '/\/ld[^\/]*\.so\.[12]$/' "$tmp/libs" | cut -d' ' -f2 | head -n 1 >>"$tmp/done"
+	cat "$tmp/done"
+)
+
+# qemu_archive ROOT PROGRAM ARCHIVE: Debian's QEMU, unpacked in ROOT, with its
+# libraries, to be found in /qemu of the lab machine.  An initramfs of powernv is
+# limited to 128 MiB: no more than what is used.
+qemu_archive() (
+	[ ! -e "$3" ] || exit 0
+	tmp=$(new_tmp "${3%/*}")
+	closure "$1" "usr/bin/$2" >"$tmp/files"
+	(cd "$1" && find ./usr/share/qemu ./usr/share/seabios \( -name 'vof*' \
+		-o -name 'bios-256k*' -o -name 'kvmvapic*' -o -name 'linuxboot*' \
+		-o -name 'multiboot*' \) 2>/dev/null) >>"$tmp/files" || :
+	while read -r file; do
+		mkdir -p "$tmp/root/qemu/${file%/*}"
+		cp -L "$1/$file" "$tmp/root/qemu/$file"
+	done <"$tmp/files"
+	make_cpio "$tmp/root" "$3"
+	rm -rf "$tmp"
+)
+
+# guest_archive ARCH ARCHIVE [FILE]...: busybox, the driver of the card, an init and
+# these programs: all that the guest is.
+guest_archive() (
+	stock=""
+	busybox=""
+	eval "stock=\$MODULES_$1 busybox=\$BUSYBOX_$1"
+	tmp=$(new_tmp "${2%/*}")
+	mkdir -p "$tmp/bin"
+	cp "$busybox" "$tmp/bin/busybox"
+	ln -s busybox "$tmp/bin/sh"
+	cp "$top/demo/guest-init" "$tmp/init"
+	chmod +x "$tmp/init"
+	archive=$2
+	shift 2
+	for file; do
+		install -m 755 "$file" "$tmp/${file##*/}"
+	done
+	: >"$tmp/modules"
+	# in the order of their dependencies; what is missing is built in
+	for m in drivers/pps/pps_core drivers/ptp/ptp \
+			drivers/net/ethernet/intel/e1000e/e1000e; do
+		ko=$stock/kernel/$m.ko.xz
+		[ -e "$ko" ] || continue
+		xz -dc "$ko" >"$tmp/${m##*/}.ko"
+		echo "${m##*/}.ko" >>"$tmp/modules"
+	done
+	make_cpio "$tmp" "$archive"
+	rm -rf "$tmp"
+)
+
+# major_version PROGRAM: of a QEMU, for $OUTER_QEMU as guest.sh wants it
+major_version() {
+	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
+}
+
+# power_guest DIR: what the lab machine power9 needs to start a guest that does what
+# its console says
+power_guest() {
+	mkdir -p "$1"
+	powerpc64le-linux-gnu-gcc -O2 -Wall -Wextra -static -o "$1/packets" \
+		"$top/demo/packets.c"
+	cp "$top/tests/qemu/reboot.guest" "$1/after"
+	qemu_archive "$QEMU_ROOT_ppc64le" qemu-system-ppc64 "$1/qemu.cpio"
+	guest_archive ppc64le "$1/guest.cpio" "$1/packets" "$1/after"
+	ln -sf "$KERNEL_ppc64le" "$1/vmlinux"
+}

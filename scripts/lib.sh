@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2034
+#
+# Shared by the scripts, which set $top to the root of the repository.
+#
+# KVM_VFIO_CACHE  downloads and unpacked packages, shared by all clones
+# KVM_VFIO_BUILD  everything built from this clone
+
+: "${top:?}"
+
+build=${KVM_VFIO_BUILD:-$top/build}
+cache=${KVM_VFIO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-vfio}
+flavours='x86_64 ppc64le ppc64le-64k'
+
+# The names that Debian and kbuild have for our three flavours.
+flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; *) echo ppc64el ;; esac; }
+flavour_image() {
+	case $1 in
+	x86_64) echo amd64 ;;
+	ppc64le) echo powerpc64le ;;
+	ppc64le-64k) echo powerpc64le-64k ;;
+	esac
+}
+flavour_karch() { case $1 in x86_64) echo x86 ;; *) echo powerpc ;; esac; }
+flavour_cross() {
+	case $1 in
+	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
+	*) [ "$(uname -m)" = ppc64le ] || echo powerpc64le-linux-gnu- ;;
+	esac
+}
+flavour_var() { echo "$1" | tr - _; }
+
+say() { echo "kvm-vfio: $*" >&2; }
+
+# die WHAT-IS-WRONG WHAT-TO-DO
+die() {
+	echo "kvm-vfio: error: $1" >&2
+	[ -z "${2:-}" ] || echo "kvm-vfio: to do: $2" >&2
+	exit 1
+}
+
+need_tool() {
+	command -v "$1" >/dev/null 2>&1 ||
+		die "$1 is not installed" "make deps (installs what is missing through apt)"
+}
+
+# need_space DIR MIB
+need_space() {
+	mkdir -p "$1"
+	free=$(($(df -Pk "$1" | awk 'NR == 2 { print $4 }') / 1024))
+	[ "$free" -ge "$2" ] ||
+		die "only $free MiB free in $1, $2 MiB are needed" \
+		    "free some space, or set KVM_VFIO_CACHE and KVM_VFIO_BUILD to another disk"
+}
+
+# Two runs at once: the second waits.  Held until the script ends.
+take_lock() {
+	mkdir -p "$(dirname "$1")"
+	exec 9>"$1"
+	flock -n 9 && return
+	say "waiting for another run to finish with $(dirname "$1")"
+	flock 9
+}
+
+# Run a command with its output in a log; show the end of it if it fails.
+logged() {
+	log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 </dev/null && return
+	tail -n 20 "$log" >&2
+	die "'$*' failed" "read $log"
+}
+
+# kbuild FLAVOUR ARGUMENT...: make in the overlaid tree, for Debian's kernel
+kbuild() {
+	kbuild_krel=""
+	kbuild_karch=$(flavour_karch "$1")
+	eval "kbuild_krel=\$KREL_$(flavour_var "$1")"
+	kbuild_flavour=$1
+	shift
+	make -C "$build/linux" O="$build/obj/$kbuild_flavour" ARCH="$kbuild_karch" \
+		CROSS_COMPILE="$(flavour_cross "$kbuild_flavour")" \
+		KERNELRELEASE="$kbuild_krel" \
+		KCFLAGS="-I$build/linux/arch/$kbuild_karch/kvm -I$build/linux/virt/kvm" \
+		-j"$(nproc)" "$@"
+}
+
+# kbuild_modules FLAVOUR ARGUMENT...: only our modules, the others stay Debian's
+kbuild_modules() {
+	kbuild "$@" M="$build/work/$1" CONFIG_KVM_INTEL= CONFIG_KVM_AMD= \
+		CONFIG_KVM_BOOK3S_64_HV= CONFIG_KVM_BOOK3S_64_PR= \
+		CONFIG_VFIO_PCI_CORE= CONFIG_VFIO_MDEV= CONFIG_VFIO_PLATFORM_BASE= \
+		CONFIG_VFIO_FSL_MC= CONFIG_VFIO_CDX= CONFIG_VFIO_IOMMU_TYPE1= modules
+}
+
+# configure OBJ KMAKE: allnoconfig with what OBJ/fragment wants, all of it
+configure() {
+	cmp -s "$1/fragment" "$1/fragment.done" && return
+	rm -f "$1/fragment.done"
+	"$2" KCONFIG_ALLCONFIG="$1/fragment" allnoconfig || return
+	sed -n 's/^\(CONFIG_[A-Z0-9_]*=.*\)/\1/p' "$1/fragment" |
+	while read -r wanted; do
+		grep -qxF "$wanted" "$1/.config" || {
+			echo "not to be had: $wanted"
+			return 1
+		}
+	done || return
+	cp "$1/fragment" "$1/fragment.done"
+}
+
+host_release() {
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	case ${VERSION_CODENAME:-} in
+	bookworm | trixie) echo "$VERSION_CODENAME" ;;
+	*) die "this is ${PRETTY_NAME:-not Debian}: Debian 12 (bookworm) or 13 (trixie) is needed" \
+	       "run it on, or in a chroot of, one of these" ;;
+	esac
+}

@@ -1,0 +1,743 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* VFIO groups and containers: group.c and container.c */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <linux/err.h>
+#include <linux/fault.h>
+#include <linux/file.h>
+#include <linux/kdev_t.h>
+
+#include "fake.h"
+#include "test.h"
+
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
+struct vfio_container {
+	int refs;
+	struct list_head group_list;
+	struct mutex group_lock;	/* guards what is above and below */
+	bool iommu_driver;	/* stock, too, reads it without group_lock */
+	bool noiommu;
+	int type;		/* with iommu_driver */
+	int mm;			/* 0: nobody's yet */
+};
+
+static struct mutex vfio_list_lock;
+static struct list_head vfio_list;
+
+static void __attribute__((constructor)) vfio_group_init(void)
+{
+	mutex_init(&vfio_list_lock);
+	INIT_LIST_HEAD(&vfio_list);
+}
+
+/* Containers */
+
+static void vfio_container_put(struct vfio_container *container)
+{
+	if (fake_dec(container->refs))
+		return;
+	WARN_ON(!list_empty(&container->group_list));
+	WARN_ON(container->iommu_driver);
+	mutex_destroy(&container->group_lock);
+	free(container);
+	fake_dec(counts.containers);
+}
+
+static void vfio_fops_release(struct file *file)
+{
+	vfio_container_put(file->private_data);
+}
+
+static const struct file_operations vfio_fops = {
+	.name = "container",
+	.owner = &vfio_module,
+	.release = vfio_fops_release,
+};
+
+int user_open_container(void)
+{
+	struct vfio_container *container = fake_alloc(sizeof(*container));
+
+	container->refs = 1;
+	INIT_LIST_HEAD(&container->group_list);
+	mutex_init(&container->group_lock);
+	fake_inc(counts.containers);
+	return shim_install(shim_file(&vfio_fops, container));
+}
+
+/* A group with a domain does DMA only to where its user mapped it. */
+static void iommu_attach(struct vfio_group *group)
+{
+	struct iommu_group *ig = group->iommu_group;
+
+	if (group->type == VFIO_IOMMU)
+		__atomic_store_n(&ig->protected, 1, __ATOMIC_RELEASE);
+}
+
+static void iommu_detach(struct vfio_group *group)
+{
+	struct iommu_group *ig = group->iommu_group;
+
+	log_event('D');
+	if (fake_read(ig->busy))
+		SHIM_FAIL("the IOMMU goes while an RCU reader relies on it");
+	__atomic_store_n(&ig->protected, 0, __ATOMIC_RELEASE);
+}
+
+static int vfio_container_attach_group(struct vfio_container *container,
+				       struct vfio_group *group)
+{
+	bool noiommu = group->type == VFIO_NO_IOMMU;
+	int ret = 0;
+
+	lockdep_assert_held(&group->group_lock);
+	mutex_lock(&container->group_lock);
+	if (!list_empty(&container->group_list) &&
+	    container->noiommu != noiommu) {
+		ret = -EPERM;
+		goto out;
+	}
+	if (group->type == VFIO_IOMMU &&
+	    fake_inc(group->iommu_group->owned) != 1) {
+		fake_dec(group->iommu_group->owned);
+		ret = -EBUSY;
+		goto out;
+	}
+	if (container->iommu_driver)
+		iommu_attach(group);
+
+	group->container = container;
+	group->container_users = 1;
+	container->noiommu = noiommu;
+	list_add(&group->container_next, &container->group_list);
+	fake_inc(container->refs);
+out:
+	mutex_unlock(&container->group_lock);
+	return ret;
+}
+
+static void vfio_group_detach_container(struct vfio_group *group)
+{
+	struct vfio_container *container = group->container;
+
+	lockdep_assert_held(&group->group_lock);
+	WARN_ON(group->container_users != 1);
+
+	mutex_lock(&container->group_lock);
+	if (container->iommu_driver)
+		iommu_detach(group);
+	if (group->type == VFIO_IOMMU)
+		fake_dec(group->iommu_group->owned);
+	group->container = NULL;
+	group->container_users = 0;
+	list_del(&group->container_next);
+	if (list_empty(&container->group_list))
+		WRITE_ONCE(container->iommu_driver, false);
+	mutex_unlock(&container->group_lock);
+	vfio_container_put(container);
+}
+
+static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
+{
+	struct vfio_group *group;
+	int ret = 0;
+
+	mutex_lock(&container->group_lock);
+	if (list_empty(&container->group_list) || container->iommu_driver) {
+		ret = -EINVAL;
+	} else {
+		list_for_each_entry(group, &container->group_list,
+				    container_next)
+			iommu_attach(group);
+		container->type = type;
+		WRITE_ONCE(container->iommu_driver, true);
+	}
+	mutex_unlock(&container->group_lock);
+	return ret;
+}
+
+int user_set_iommu_type(int fd, int type)
+{
+	struct file *file = shim_fd_of(fd, &vfio_fops);
+	int ret;
+
+	if (!file)
+		return -EBADF;
+	ret = vfio_ioctl_set_iommu(file->private_data, type);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+int user_set_iommu(int fd)
+{
+	return user_set_iommu_type(fd, VFIO_TYPE1v2_IOMMU);
+}
+
+int vfio_group_use_container(struct vfio_group *group)
+{
+	lockdep_assert_held(&group->group_lock);
+
+	if (!READ_ONCE(group->container->iommu_driver))
+		return -EINVAL;
+	if (shim_fault("vfio_group_use_container"))
+		return -EINVAL;
+	log_event('+');
+	get_file(group->opened_file);
+	group->container_users++;
+	return 0;
+}
+
+void vfio_group_unuse_container(struct vfio_group *group)
+{
+	lockdep_assert_held(&group->group_lock);
+
+	log_event('-');
+	WARN_ON(group->container_users <= 1);
+	group->container_users--;
+	fput(group->opened_file);
+}
+
+static bool vfio_container_is_tce(const struct vfio_container *container)
+{
+	return container->type == VFIO_SPAPR_TCE_IOMMU ||
+	       container->type == VFIO_SPAPR_TCE_v2_IOMMU;
+}
+
+/* One domain for all: coherent if it is for each of them. */
+static long vfio_container_coherent(struct vfio_container *container)
+{
+	struct vfio_group *other;
+
+	fake_inc(counts.extension);
+	if (vfio_container_is_tce(container))
+		return 0;
+	list_for_each_entry(other, &container->group_list, container_next)
+		if (other->type == VFIO_IOMMU &&
+		    !other->iommu_group->domain_coherent)
+			return 0;
+	return 1;
+}
+
+/* VFIO_CHECK_EXTENSION of either driver */
+static long vfio_container_check(struct vfio_container *container,
+				 unsigned long arg)
+{
+	if (shim_fault("VFIO_CHECK_EXTENSION"))
+		return 0;
+	switch (arg) {
+	case VFIO_DMA_CC_IOMMU:
+		return vfio_container_coherent(container);
+	case VFIO_TYPE1_IOMMU:
+	case VFIO_TYPE1v2_IOMMU:
+		return container->type == VFIO_TYPE1v2_IOMMU;
+	case VFIO_SPAPR_TCE_IOMMU:
+	case VFIO_SPAPR_TCE_v2_IOMMU:
+		return vfio_container_is_tce(container);
+	default:
+		return 0;
+	}
+}
+
+/* tce_iommu_ioctl() of vfio_iommu_spapr_tce.c, as far as somebody asks */
+static long tce_iommu_ioctl(struct vfio_container *container, unsigned int cmd,
+			    unsigned long arg)
+{
+	bool v2 = container->type == VFIO_SPAPR_TCE_v2_IOMMU;
+
+	if (container->mm && container->mm != current_mm())
+		return -EPERM;
+	if (cmd == VFIO_IOMMU_SPAPR_REGISTER_MEMORY && v2) {
+		container->mm = current_mm();
+		return 0;
+	}
+	if (cmd != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY || !v2)
+		return -ENOTTY;
+	if (!container->mm)
+		return -EPERM;
+	if (arg == ULONG_MAX)
+		return -EFAULT;
+	SHIM_FAIL("memory that KVM knows nothing of is unregistered");
+	return 0;
+}
+
+/* With container->group_lock held. */
+static long vfio_container_ioctl(struct vfio_container *container,
+				 unsigned int cmd, unsigned long arg)
+{
+	if (!container->iommu_driver) {
+		SHIM_FAIL("an external user's container has no IOMMU");
+		return -EINVAL;
+	}
+	if (cmd == VFIO_CHECK_EXTENSION)
+		return vfio_container_check(container, arg);
+	if (vfio_container_is_tce(container))
+		return tce_iommu_ioctl(container, cmd, arg);
+	return -ENOTTY;
+}
+
+long vfio_group_container_ioctl(struct vfio_group *group, unsigned int cmd,
+				unsigned long arg)
+{
+	struct vfio_container *container = group->container;
+	long ret;
+
+	lockdep_assert_held(&group->group_lock);
+	mutex_lock(&container->group_lock);
+	ret = vfio_container_ioctl(container, cmd, arg);
+	mutex_unlock(&container->group_lock);
+	return ret;
+}
+
+int user_register_memory(int fd)
+{
+	struct file *file = shim_fd(fd);
+	struct vfio_container *container = file->private_data;
+	long ret;
+
+	mutex_lock(&container->group_lock);
+	ret = vfio_container_ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
+				   0);
+	mutex_unlock(&container->group_lock);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+/* The file of a group */
+
+static void vfio_group_put(struct vfio_group *group)
+{
+	if (fake_dec(group->refs))
+		return;
+	WARN_ON(group->iommu_group);
+	WARN_ON(group->cdev_device_open_cnt);
+	mutex_destroy(&group->group_lock);
+	mutex_destroy(&group->device_lock);
+	free(group);
+	fake_dec(counts.groups);
+}
+
+static bool vfio_group_has_iommu(struct vfio_group *group)
+{
+	lockdep_assert_held(&group->group_lock);
+	WARN_ON(!group->container != !group->container_users);
+
+	return group->container || group->iommufd;
+}
+
+static void vfio_group_fops_release(struct file *file)
+{
+	struct vfio_group *group = file->private_data;
+
+	file->private_data = NULL;
+	mutex_lock(&group->group_lock);
+	if (group->container)
+		vfio_group_detach_container(group);
+	if (group->iommufd) {
+		iommufd_ctx_put(group->iommufd);
+		group->iommufd = NULL;
+	}
+	/* Not stock's check: whoever let drivers see a VM takes it back. */
+	WARN_ON(group->kvm);
+	group->opened_file = NULL;
+	mutex_unlock(&group->group_lock);
+	vfio_group_put(group);
+}
+
+static const struct file_operations vfio_group_fops = {
+	.name = "group",
+	.owner = &vfio_module,
+	.release = vfio_group_fops_release,
+};
+
+struct vfio_group *vfio_group_from_file(struct file *file)
+{
+	return file->f_op == &vfio_group_fops ? file->private_data : NULL;
+}
+
+static struct vfio_group *vfio_group_find(struct iommu_group *ig)
+{
+	struct vfio_group *group;
+
+	lockdep_assert_held(&vfio_list_lock);
+	list_for_each_entry(group, &vfio_list, vfio_next)
+		if (group->iommu_group == ig)
+			return group;
+	return NULL;
+}
+
+static int vfio_group_fops_open(struct vfio_group *group)
+{
+	int fd = -EBUSY;
+
+	mutex_lock(&group->group_lock);
+	if (!fake_read(group->drivers)) {
+		fd = -ENODEV;
+	} else if (!group->cdev_device_open_cnt && !group->opened_file) {
+		group->opened_file = shim_file(&vfio_group_fops, group);
+		group->opened_file->inode.i_rdev =
+			MKDEV(MODEL_GROUP_MAJOR, group->iommu_group->id);
+		fake_inc(group->refs);
+		fd = shim_install(group->opened_file);
+	}
+	mutex_unlock(&group->group_lock);
+	return fd;
+}
+
+int user_open_group(struct iommu_group *ig)
+{
+	struct vfio_group *group;
+	int fd;
+
+	mutex_lock(&vfio_list_lock);
+	group = vfio_group_find(ig);
+	if (group)
+		fake_inc(group->refs);
+	mutex_unlock(&vfio_list_lock);
+	if (!group)
+		return -ENOENT;
+	fd = vfio_group_fops_open(group);
+	vfio_group_put(group);
+	return fd;
+}
+
+static int vfio_group_ioctl_set_container(struct vfio_group *group,
+					  struct file *file)
+{
+	struct iommufd_ctx *iommufd;
+
+	guard(mutex)(&group->group_lock);
+
+	if (vfio_group_has_iommu(group))
+		return -EINVAL;
+	if (!group->iommu_group)
+		return -ENODEV;
+	if (file->f_op == &vfio_fops)
+		return vfio_container_attach_group(file->private_data, group);
+	if (!file->f_op->name || file->f_op->name[0] != 'i')
+		return -EBADFD;
+	iommufd = file->private_data;
+	fake_inc(iommufd->refs);
+	group->iommufd = iommufd;
+	return 0;
+}
+
+int user_set_container(int fd, int container)
+{
+	struct file *group = shim_fd_of(fd, &vfio_group_fops);
+	struct file *file = shim_fd(container);
+	int ret = -EBADF;
+
+	if (group && file)
+		ret = vfio_group_ioctl_set_container(group->private_data, file);
+	if (file)
+		fput(file);
+	if (group)
+		fput(group);
+	shim_return_to_user();
+	return ret;
+}
+
+static int vfio_group_ioctl_unset_container(struct vfio_group *group)
+{
+	guard(mutex)(&group->group_lock);
+
+	if (!vfio_group_has_iommu(group))
+		return -EINVAL;
+	if (group->container) {
+		if (group->container_users != 1)
+			return -EBUSY;
+		vfio_group_detach_container(group);
+	}
+	if (group->iommufd) {
+		if (vfio_external_in_use(group))
+			return -EBUSY;
+		iommufd_ctx_put(group->iommufd);
+		group->iommufd = NULL;
+	}
+	return 0;
+}
+
+int user_unset_container(int fd)
+{
+	struct file *file = shim_fd_of(fd, &vfio_group_fops);
+	int ret;
+
+	if (!file)
+		return -EBADF;
+	ret = vfio_group_ioctl_unset_container(file->private_data);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+/* Devices of a group */
+
+static int vfio_df_group_open(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+	struct vfio_group *group = device->group;
+	int ret;
+
+	guard(mutex)(&group->group_lock);
+
+	if (!vfio_group_has_iommu(group))
+		return -EINVAL;
+
+	mutex_lock(&device->dev_set_lock);
+	if (!device->open_count) {
+		spin_lock(&group->kvm_ref_lock);
+		vfio_device_get_kvm_safe(device, group->kvm);
+		spin_unlock(&group->kvm_ref_lock);
+	}
+	df->iommufd = group->iommufd;
+	ret = vfio_df_open(df);
+	if (ret) {
+		df->iommufd = NULL;
+		if (!device->open_count)
+			vfio_device_put_kvm(device);
+	}
+	df->access_granted = !ret;
+	mutex_unlock(&device->dev_set_lock);
+	return ret;
+}
+
+void vfio_df_group_close(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+
+	mutex_lock(&device->group->group_lock);
+	mutex_lock(&device->dev_set_lock);
+	vfio_df_close(df);
+	df->iommufd = NULL;
+	if (!device->open_count)
+		vfio_device_put_kvm(device);
+	mutex_unlock(&device->dev_set_lock);
+	mutex_unlock(&device->group->group_lock);
+}
+
+int vfio_group_use_iommu(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+
+	lockdep_assert_held(&group->group_lock);
+	if (WARN_ON(!group->container))
+		return -EINVAL;
+	if (!READ_ONCE(group->container->iommu_driver))
+		return -EINVAL;
+	get_file(group->opened_file);
+	group->container_users++;
+	return 0;
+}
+
+void vfio_group_unuse_iommu(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+
+	lockdep_assert_held(&group->group_lock);
+	if (WARN_ON(!group->container))
+		return;
+	WARN_ON(group->container_users <= 1);
+	group->container_users--;
+	fput(group->opened_file);
+}
+
+/* The list of the group's devices decides, as in stock. */
+static bool vfio_group_get_device(struct vfio_group *group,
+				  struct vfio_device *device)
+{
+	struct vfio_device *it;
+	bool found = false;
+
+	mutex_lock(&group->device_lock);
+	list_for_each_entry(it, &group->device_list, group_next)
+		if (it == device)
+			found = vfio_device_try_get_registration(it);
+	mutex_unlock(&group->device_lock);
+	return found;
+}
+
+static int vfio_device_open_file(struct vfio_device *device)
+{
+	struct vfio_device_file *df = vfio_df_alloc(device);
+	int ret;
+
+	df->group = device->group;
+	ret = vfio_df_group_open(df);
+	if (!ret)
+		return shim_install(shim_file(&vfio_device_fops, df));
+	free(df);
+	vfio_device_put_registration(device);
+	return ret;
+}
+
+int user_get_device(int fd, struct device *dev)
+{
+	struct file *file = shim_fd_of(fd, &vfio_group_fops);
+	struct vfio_device *device = READ_ONCE(dev->vdev);
+	int ret = -ENODEV;
+
+	if (!file)
+		return -EBADF;
+	if (vfio_group_get_device(file->private_data, device))
+		ret = vfio_device_open_file(device);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+int vfio_device_block_group(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+
+	guard(mutex)(&group->group_lock);
+	if (group->opened_file)
+		return -EBUSY;
+	group->cdev_device_open_cnt++;
+	return 0;
+}
+
+void vfio_device_unblock_group(struct vfio_device *device)
+{
+	guard(mutex)(&device->group->group_lock);
+	device->group->cdev_device_open_cnt--;
+}
+
+bool vfio_group_enforced_coherent(struct vfio_group *group)
+{
+	struct vfio_device *device;
+	bool ret = true;
+
+	mutex_lock(&group->device_lock);
+	list_for_each_entry(device, &group->device_list, group_next)
+		ret &= device_iommu_capable(device->dev,
+					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+	mutex_unlock(&group->device_lock);
+	return ret;
+}
+
+void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm)
+{
+	spin_lock(&group->kvm_ref_lock);
+	group->kvm = kvm;
+	spin_unlock(&group->kvm_ref_lock);
+}
+
+/* Drivers come and go */
+
+static struct vfio_group *vfio_group_create(struct iommu_group *ig)
+{
+	struct vfio_group *group = fake_alloc(sizeof(*group));
+
+	lockdep_assert_held(&vfio_list_lock);
+	group->refs = 1;
+	group->drivers = 1;
+	group->type = ig->type;
+	snprintf(group->dev.name, sizeof(group->dev.name), "%s%d",
+		 ig->type == VFIO_NO_IOMMU ? "noiommu-" : "", ig->id);
+	group->iommu_group = ig;
+	fake_inc(ig->refs);
+	mutex_init(&group->group_lock);
+	mutex_init(&group->device_lock);
+	spin_lock_init(&group->kvm_ref_lock);
+	INIT_LIST_HEAD(&group->device_list);
+	list_add(&group->vfio_next, &vfio_list);
+	fake_inc(counts.groups);
+	return group;
+}
+
+void vfio_group_bind(struct vfio_device *device)
+{
+	struct iommu_group *ig = device->dev->group;
+	struct vfio_group *group;
+
+	mutex_lock(&vfio_list_lock);
+	group = vfio_group_find(ig);
+	if (group)
+		fake_inc(group->drivers);
+	else
+		group = vfio_group_create(ig);
+	mutex_unlock(&vfio_list_lock);
+	device->group = group;
+
+	mutex_lock(&group->device_lock);
+	list_add(&device->group_next, &group->device_list);
+	mutex_unlock(&group->device_lock);
+}
+
+static void vfio_group_unlist(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+
+	mutex_lock(&group->device_lock);
+	list_del(&device->group_next);
+	mutex_unlock(&group->device_lock);
+}
+
+/* vfio_device_remove_group() */
+static void vfio_group_remove(struct vfio_group *group)
+{
+	struct iommu_group *ig;
+
+	mutex_lock(&vfio_list_lock);
+	if (fake_dec(group->drivers)) {
+		mutex_unlock(&vfio_list_lock);
+		return;
+	}
+	list_del(&group->vfio_next);
+
+	mutex_lock(&group->group_lock);
+	WARN_ON(!list_empty(&group->device_list));
+	vfio_external_revoke(group);
+	if (group->container)
+		vfio_group_detach_container(group);
+	ig = group->iommu_group;
+	group->iommu_group = NULL;
+	mutex_unlock(&group->group_lock);
+	mutex_unlock(&vfio_list_lock);
+
+	if (!fake_dec(ig->refs))
+		free(ig);
+	vfio_group_put(group);
+}
+
+void vfio_group_unbind(struct vfio_device *device)
+{
+	vfio_group_unlist(device);
+
+	/* Waits until no fd of the device is open. */
+	pthread_mutex_lock(&device->reg_lock);
+	device->reg_refs--;
+	while (device->reg_refs)
+		pthread_cond_wait(&device->reg_cond, &device->reg_lock);
+	pthread_mutex_unlock(&device->reg_lock);
+
+	vfio_group_remove(device->group);
+}
+
+struct vfio_group *fake_group(int fd)
+{
+	struct file *file = shim_fd_of(fd, &vfio_group_fops);
+	struct vfio_group *group = file ? file->private_data : NULL;
+
+	if (file)
+		fput(file);
+	shim_return_to_user();
+	return group;
+}
+
+void vfio_group_print(struct iommu_group *ig, char *buf, size_t size)
+{
+	struct vfio_group *group;
+
+	mutex_lock(&vfio_list_lock);
+	group = vfio_group_find(ig);
+	if (group)
+		snprintf(buf, size, "refs %d users %u in %p iommufd %p kvm %p",
+			 group->refs, group->container_users, group->container,
+			 group->iommufd, group->kvm);
+	mutex_unlock(&vfio_list_lock);
+}
+#endif

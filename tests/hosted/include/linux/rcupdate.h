@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_RCUPDATE_H
+#define _SHIM_RCUPDATE_H
+
+#include <linux/lockdep.h>
+
+/* A grace period ends when all readers that began before it are out. */
+void rcu_read_lock(void);
+void rcu_read_unlock(void);
+void synchronize_rcu(void);
+#define synchronize_rcu_expedited()	synchronize_rcu()
+
+bool rcu_read_lock_held(void);
+/* What a fake has to do at the end of the outermost section, or NULL */
+extern void (*shim_rcu_leave)(void);
+
+#define RCU_LOCKDEP_WARN(cond, text)					\
+	do {								\
+		if (cond)						\
+			SHIM_FAIL("%s: %s", __func__, text);		\
+	} while (0)
+
+typedef int shim_guard_rcu_t;
+
+static inline shim_guard_rcu_t shim_enter_rcu(void)
+{
+	rcu_read_lock();
+	return 0;
+}
+
+static inline void shim_exit_rcu(shim_guard_rcu_t *unused)
+{
+	rcu_read_unlock();
+}
+
+/* For tests: does a thread wait for readers? */
+bool shim_rcu_waiting(void);
+
+#endif

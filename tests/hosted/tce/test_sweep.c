@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Each hypercall with its n-th allocation or callee failing, for n = 1, 2, ... until
+ * it gets through: every entry is old or new as a whole, in the hardware, the views,
+ * the counts and the guest's table; and the same request then succeeds.
+ */
+#include "world.h"
+
+#define RW	PERMS
+#define RO	TCE_PCI_READ
+
+#define MAX_NR	70UL
+
+struct sweep {
+	const struct shape *shape;
+	u64 before;		/* first of the entries that are there; 0: none */
+	u64 new;		/* the same of the request; no permissions: stuff */
+	u64 hole;		/* each 7th entry of the request instead, if not 0 */
+	u64 first, nr;		/* over borders of chunks, leaves, pages */
+};
+
+static void sweep_fill(const struct sweep *s, u64 *tces, u64 first,
+		       u64 hole)
+{
+	for (u64 i = 0; i < s->nr; i++) {
+		tces[i] = first & PERMS ? first + (i << s->shape->shift) % (16 * MB) :
+			  first;
+		if (hole && i % 7 == 3)
+			tces[i] = hole;
+	}
+}
+
+static long sweep_run(struct world *w, const struct sweep *s, const u64 *tces)
+{
+	if (s->new & PERMS || s->hole)
+		return world_list(w, s->first, tces, s->nr);
+	return world_stuff(w, s->first, s->new, s->nr);
+}
+
+static const char *sweep_once(const struct sweep *s, int n)
+{
+	struct world w = world_new(s->shape, 1);
+	struct snapshot before;
+	u64 tces[MAX_NR];
+	const char *what;
+	long ret;
+
+	if (s->before) {
+		sweep_fill(s, tces, s->before, 0);
+		EXPECT_EQ(world_list(&w, s->first, tces, s->nr), H_SUCCESS);
+	}
+	sweep_fill(s, tces, s->new, s->hole);
+	snapshot_take(&w, &before);
+	shim_fault_arm(n);
+	ret = sweep_run(&w, s, tces);
+	what = shim_fault_disarm();
+	/* Whoever fails without need, or goes on without what it needs */
+	EXPECT(ret == H_SUCCESS || (ret == H_TOO_HARD && what));
+	world_check(&w, &before, s->first, tces, 0, s->nr, ret == H_SUCCESS);
+	EXPECT_EQ(sweep_run(&w, s, tces), H_SUCCESS);
+	world_check(&w, &before, s->first, tces, 0, s->nr, 1);
+	snapshot_drop(&before);
+	fake_end();
+	return what;
+}
+
+static void sweep(const struct sweep *s, int points)
+{
+	int n = 1;
+
+	while (sweep_once(s, n) && test_failures() < 20)
+		n++;
+	if (n <= points)
+		SHIM_FAIL("only %d points of failure", n - 1);
+}
+
+static void sweep_all(const struct shape *shape, u64 first, u64 nr)
+{
+	static const u64 earlier[] = {
+		0, GPA_A | RW, GPA_B | RO, (GPA_A + MB) | RO
+	};
+	struct sweep s = { .shape = shape, .first = first, .nr = nr };
+
+	for (size_t i = 0; i < ARRAY_SIZE(earlier); i++) {
+		s.before = earlier[i];
+		s.new = GPA_A | RW;
+		s.hole = 0;
+		sweep(&s, 5);
+		s.hole = GPA_B | RO;
+		sweep(&s, 5);
+		s.hole = 0x330;
+		sweep(&s, 5);
+		s.new = 0;
+		s.hole = 0;
+		sweep(&s, 0);
+		s.new = 0x550;
+		sweep(&s, s.before ? 0 : 1);
+	}
+}
+
+TEST(sweep_plain, "failure sweep: one table, one level")
+{
+	static const struct shape shape = { 16, 0, 560, 1, { 16 }, { 0 } };
+
+	sweep_all(&shape, 490, 70);
+}
+
+TEST(sweep_levels, "failure sweep: one table, several levels")
+{
+	static const struct shape shape = {
+		16, 1UL << 59, 100, 1, { 16 }, { 8 }
+	};
+
+	sweep_all(&shape, 13, 67);
+}
+
+TEST(sweep_two, "failure sweep: two tables of different page sizes, levels")
+{
+	static const struct shape shape = {
+		16, 0, 40, 2, { 12, 16 }, { 64, 2 }
+	};
+
+	sweep_all(&shape, 13, 9);
+}
+
+/* One page of the guest at a time, with many of the hardware's */
+TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
+{
+	static const struct shape shape = {
+		18, 0, 20, 2, { 12, 16 }, { 16, 4 }
+	};
+
+	sweep_all(&shape, 3, 5);
+}
+
+/* A region that ends in the middle of what is put, among several tables */
+TEST(sweep_region, "a page midway is in no region: old or new as a whole")
+{
+	struct world w = world_new(&shape_two, 1);
+	struct snapshot before;
+	u64 tces[MAX_NR];
+
+	for (u64 bad = 0; bad < MAX_NR; bad += 3) {
+		for (u64 i = 0; i < MAX_NR; i++)
+			tces[i] = (bad & 1 ? GPA_A | RW : GPA_B | RO) + (i << 16);
+		EXPECT_EQ(world_list(&w, 480, tces, MAX_NR), H_SUCCESS);
+		for (u64 i = 0; i < MAX_NR; i++)
+			tces[i] = (GPA_A | RO) + (i << 16);
+		tces[bad] = GPA_UNKNOWN | RW;
+		snapshot_take(&w, &before);
+		EXPECT_EQ(world_list(&w, 480, tces, MAX_NR), H_TOO_HARD);
+		world_check(&w, &before, 480, tces, 0, MAX_NR, 0);
+		EXPECT_EQ(world_get(&w, 480 + bad), before.shadow[480 + bad]);
+		snapshot_drop(&before);
+	}
+}
+
+/* Long requests can be interrupted, and are then done in part. */
+TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
+{
+	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };
+	struct world w = world_new(&large, 1);
+	struct snapshot before;
+	int stopped = 0;
+	long ret;
+
+	for (int n = 1; n < 30; n++) {
+		snapshot_take(&w, &before);
+		shim_fault_arm(n);
+		ret = world_stuff(&w, 0, n & 1 ? 0x120 : 0, w.shape.entries);
+		stopped += shim_fault_disarm() && ret == H_TOO_HARD;
+		world_check(&w, &before, 0, NULL, n & 1 ? 0x120 : 0,
+			    w.shape.entries, ret == H_SUCCESS);
+		snapshot_drop(&before);
+	}
+	EXPECT(stopped >= 10);
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Tables and attachments come and go: contract, section 4 */
+#include "world.h"
+
+#define RW	PERMS
+#define RO	TCE_PCI_READ
+
+TEST(create_errors, "KVM_CREATE_SPAPR_TCE_64: what it refuses")
+{
+	struct kvm *kvm = vm_new();
+	struct {
+		unsigned int shift;
+		u64 offset, size;
+		int want;
+	} cases[] = {
+		{ 11, 0, 1, -EINVAL }, { 35, 0, 1, -EINVAL }, { 0, 0, 1, -EINVAL },
+		{ 64, 0, 1, -EINVAL }, { ~0U, 0, 1, -EINVAL },
+		{ 12, 0, 0, -EINVAL }, { 12, ~0UL, 1, -EINVAL },
+		{ 12, 0, ~0UL, -EINVAL }, { 12, 1UL << 52, 1, -EINVAL },
+		{ 12, (1UL << 52) - 1, 1, -EINVAL },
+		{ 12, (1UL << 52) - 2, 1, 0 }, { 34, (1UL << 30) - 3, 2, 0 },
+		{ 34, (1UL << 30) - 3, 3, -EINVAL }, { 12, 1, ~0UL, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm_create_spapr_tce_64 args = {
+			.liobn = i,
+			.page_shift = cases[i].shift,
+			.offset = cases[i].offset,
+			.size = cases[i].size,
+		};
+		int ret = kvm_vm_ioctl_create_spapr_tce(kvm, &args);
+
+		EXPECT_EQ(min(ret, 0), cases[i].want);
+		shim_return_to_user();
+	}
+}
+
+TEST(create_twice, "a LIOBN is there once in each VM, and free after the close")
+{
+	struct kvm *a = vm_new(), *b = vm_new();
+	int fd = vm_table(a, LIOBN, 12, 0, 10);
+
+	EXPECT(fd >= 0);
+	EXPECT_EQ(vm_table(a, LIOBN, 16, 0, 10), -EBUSY);
+	EXPECT(vm_table(b, LIOBN, 12, 0, 10) >= 0);
+	EXPECT(vm_table(a, LIOBN + 1, 12, 0, 10) >= 0);
+	EXPECT_EQ(a->users_count, 3);
+	EXPECT_EQ(shim_close(fd), 0);
+	EXPECT(vm_table(a, LIOBN, 12, 0, 10) >= 0);
+}
+
+/* Nothing is left of a table that could not be made. */
+TEST(create_sweep, "KVM_CREATE_SPAPR_TCE_64: each step fails in turn")
+{
+	struct kvm *kvm = vm_new();
+	unsigned int objects = shim_live_objects();
+	const char *what;
+	int n = 0, ret, points = 0;
+
+	do {
+		shim_fault_arm(++n);
+		ret = vm_table(kvm, LIOBN, 16, 0, 100000);
+		what = shim_fault_disarm();
+		points += !!what;
+		EXPECT_EQ(ret < 0, !!what);
+		EXPECT_EQ(kvm->users_count, what ? 1 : 2);
+		EXPECT_EQ(kvm->mm->locked_vm > 0, !what);
+		EXPECT_EQ(shim_live_objects(), objects + !what);
+		EXPECT_EQ(shim_live_files(), !what);
+	} while (what);
+	EXPECT(points >= 4);
+	EXPECT_EQ(shim_close(ret), 0);
+	EXPECT_EQ(kvm->mm->locked_vm, 0);
+}
+
+/* What is mapped is what hypercalls read and write. */
+TEST(mapping, "mmap: faults give the table's pages, SIGBUS after its end")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct file *file = shim_fd(w.table);
+	struct vm_area_struct vma = { .vm_file = file };
+	struct vm_fault vmf = { .vma = &vma };
+	unsigned long pages = DIV_ROUND_UP(1200, TCES_PER_PAGE);
+
+	EXPECT_EQ(file->f_op->mmap(file, &vma), 0);
+	vmf.pgoff = pages;
+	EXPECT_EQ(vma.vm_ops->fault(&vmf), VM_FAULT_SIGBUS);
+	vmf.pgoff = pages - 1;
+	shim_fault_arm(1);
+	EXPECT_EQ(vma.vm_ops->fault(&vmf), VM_FAULT_OOM);
+	EXPECT(shim_fault_disarm());
+	EXPECT_EQ(vma.vm_ops->fault(&vmf), 0);
+	((u64 *)page_address(vmf.page))[1199 % TCES_PER_PAGE] = 0x1230;
+	EXPECT_EQ(world_get(&w, 1199), 0x1230);
+	EXPECT_EQ(world_put(&w, 1199, GPA_A | RW), H_SUCCESS);
+	EXPECT_EQ(((u64 *)page_address(vmf.page))[1199 % TCES_PER_PAGE], GPA_A | RW);
+	fput(file);
+	EXPECT_EQ(shim_close(w.table), 0);
+	__free_page(vmf.page);
+}
+
+TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
+{
+	struct kvm *kvm = vm_new(), *other = vm_new();
+	int table = vm_table(kvm, LIOBN, 16, 1UL << 59, 64);
+	int small = vm_table(kvm, 1, 12, 1UL << 59, 64);
+	int large = vm_table(kvm, 2, 16, 1UL << 59, 65);
+	int away = vm_table(kvm, 3, 16, 1UL << 58, 64);
+	int foreign = vm_table(other, LIOBN, 16, 1UL << 59, 64);
+	struct iommu_group *group = group_new(1), *mdev = group_new(-EPERM);
+	struct hw *hw = hw_new(16, 1UL << 59, 64 << 16, 0);
+	struct iommu_table_ops none = *hw->tbl.it_ops;
+	const struct iommu_table_ops *ops = hw->tbl.it_ops;
+
+	free(mdev->data);
+	mdev->data = NULL;
+	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
+	group_set_window(group, 1, hw);
+	EXPECT_EQ(vm_attach(kvm, mdev, table), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, foreign), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, small), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, large), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, away), -EINVAL);
+	group->holder.preregistered = -EPERM;
+	EXPECT_EQ(vm_attach(kvm, group, foreign), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, away), -EPERM);
+	EXPECT_EQ(vm_attach(kvm, group, table), -EPERM);
+	group->holder.preregistered = 1;
+	/* A table of the host's own */
+	none.useraddrptr = NULL;
+	hw->tbl.it_ops = &none;
+	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
+	hw->tbl.it_ops = ops;
+	EXPECT_EQ(hw->refs, 1);
+	EXPECT_EQ(vm_attach(kvm, group, table), 0);
+	EXPECT_EQ(hw->refs, 2);
+}
+
+TEST(attach_sweep, "attach: each allocation fails in turn, nothing is left")
+{
+	struct kvm *kvm = vm_new();
+	int table = vm_table(kvm, LIOBN, 16, 0, 64), points = 0, n = 0, ret;
+	struct iommu_group *group = group_new(1);
+	struct hw *hw = hw_new(16, 0, 64 << 16, 16);
+	unsigned int objects = shim_live_objects();
+	const char *what;
+
+	group_set_window(group, 0, hw);
+	do {
+		shim_fault_arm(++n);
+		ret = vm_attach(kvm, group, table);
+		what = shim_fault_disarm();
+		points += !!what;
+		EXPECT_EQ(ret, what ? -ENOMEM : 0);
+		EXPECT_EQ(shim_live_objects() > objects, !what);
+		EXPECT_EQ(hw->refs, what ? 1 : 2);
+	} while (what);
+	EXPECT(points >= 2);
+	n = shim_live_objects();
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(vm_attach(kvm, group, table), 0);
+	EXPECT_EQ(shim_live_objects(), n);
+	EXPECT_EQ(hw->refs, 2);
+	group_del(group);
+	EXPECT_EQ(hw->refs, 1);
+	EXPECT_EQ(shim_live_objects(), objects);
+}
+
+/* So many tables that a hypercall would take too long */
+TEST(attach_many, "attach: there is a limit to hardware tables behind a table")
+{
+	struct kvm *kvm = vm_new();
+	struct kvm_vcpu vcpu = { .kvm = kvm };
+	int table = vm_table(kvm, LIOBN, 16, 0, 4), ret = 0, nr = 0;
+	struct iommu_group *group;
+
+	for (; nr < 40 && !ret; nr += !ret) {
+		group = group_new(1);
+		group_set_window(group, 0, hw_new(16, 0, 4 << 16, 0));
+		ret = vm_attach(kvm, group, table);
+	}
+	EXPECT_EQ(ret, -ENOSPC);
+	EXPECT_EQ(nr, 32);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x550), H_SUCCESS);
+}
+
+static void expect_stopped(struct world *w)
+{
+	struct snapshot before;
+	u64 tces[2] = { GPA_B | RW, 0 };
+
+	snapshot_take(w, &before);
+	EXPECT_EQ(world_put(w, 0, GPA_B | RW), H_TOO_HARD);
+	EXPECT_EQ(world_put(w, 0, 0), H_TOO_HARD);
+	EXPECT_EQ(world_list(w, 0, tces, 2), H_TOO_HARD);
+	EXPECT_EQ(world_stuff(w, 0, 0, 100), H_TOO_HARD);
+	world_check(w, &before, 0, NULL, 0, 0, -1);
+	snapshot_drop(&before);
+}
+
+/* A removed window is changed by nobody, until another takes its place. */
+TEST(stale, "window removed: H_TOO_HARD; attached again: the new one")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct hw *new = hw_new(16, 0, 1200 << 16, 32), *old = w.hw[0];
+	int table = w.table;
+
+	EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
+	iommu_tce_table_get(&old->tbl);
+	hw_remove(old, w.group, 1);
+	EXPECT_EQ(region_nr(0)->mapped, 1);
+	expect_stopped(&w);
+	EXPECT_EQ(world_get(&w, 0), GPA_A | RW);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], table), -EINVAL);
+	group_set_window(w.group[0], 1, new);
+	expect_stopped(&w);
+	EXPECT_EQ(old->refs, 2);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], table), 0);
+	EXPECT_EQ(old->refs, 1);
+	iommu_tce_table_put(&old->tbl);
+	w.hw[0] = new;
+	EXPECT_EQ(world_put(&w, 0, GPA_B | RW), H_SUCCESS);
+	EXPECT(hw_now(new, 0) & PERMS);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], table), 0);
+	EXPECT_EQ(new->refs, 2);
+}
+
+/* One of several groups is dead: nothing changes until its DEL. */
+TEST(dead, "a dead group: H_TOO_HARD until its DEL, then the others go on")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct iommu_group *other = group_new(1);
+
+	group_set_window(other, 1, w.hw[0]);
+	EXPECT_EQ(vm_attach(w.kvm, other, w.table), 0);
+	EXPECT_EQ(w.hw[0]->refs, 2);
+	EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
+	group_revoke(w.group[0]);
+	expect_stopped(&w);
+	group_del(w.group[0]);
+	EXPECT_EQ(world_put(&w, 0, GPA_B | RW), H_SUCCESS);
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	group_del(other);
+	EXPECT_EQ(w.hw[0]->refs, 1);
+	/* Nothing behind it any more; what was there stays as it is. */
+	EXPECT_EQ(world_put(&w, 0, 0), H_SUCCESS);
+	EXPECT(hw_now(w.hw[0], 0) & PERMS);
+}
+
+/* Undo in all orders: table closed, groups deleted, one window removed. */
+static void undo(struct world *w, struct iommu_group *other, struct hw *hw, int what)
+{
+	switch (what) {
+	case 0:
+		EXPECT_EQ(shim_close(w->table), 0);
+		break;
+	case 1:
+		group_del(w->group[0]);
+		break;
+	case 2:
+		group_del(other);
+		break;
+	default:
+		hw_remove(hw, (struct iommu_group *[]){ w->group[0], other }, 2);
+	}
+}
+
+TEST(orders, "table closed, groups deleted, window removed, in all orders")
+{
+	for (int order = 0; order < 256; order++) {
+		int steps[4] = { order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6 };
+		struct world w;
+		struct iommu_group *other;
+		int second, used = 0;
+
+		for (int i = 0; i < 4; i++)
+			used |= 1 << steps[i];
+		if (used != 15)
+			continue;
+		w = world_new(&shape_levels, 1);
+		other = group_new(1);
+		second = vm_table(w.kvm, 7, 16, w.shape.bus, 100);
+		group_set_window(other, 0, w.hw[0]);
+		EXPECT_EQ(vm_attach(w.kvm, other, w.table), 0);
+		EXPECT_EQ(vm_attach(w.kvm, other, second), 0);
+		EXPECT_EQ(vm_attach(w.kvm, w.group[0], second), 0);
+		EXPECT_EQ(world_put(&w, 3, GPA_A | RW), H_SUCCESS);
+		for (int i = 0; i < 4; i++)
+			undo(&w, other, w.hw[0], steps[i]);
+		EXPECT_EQ(hw_counts.tables, 0);
+		EXPECT_EQ(kvmppc_h_put_tce(&w.vcpu, LIOBN, w.shape.bus, 0), H_TOO_HARD);
+		fake_end();
+	}
+}
+
+/* Two tables lead to the same hardware: what either puts is counted once. */
+TEST(shared_hw, "two tables, in two VMs, on one hardware table")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct kvm *kvm = vm_new();
+	struct kvm_vcpu vcpu = { .kvm = kvm };
+	int table = vm_table(kvm, 9, 16, 0, 100);
+	int again = vm_table(w.kvm, 10, 20, 0, 8);
+	struct iommu_group *other = group_new(1);
+
+	vm_slot(kvm, 0, 0, 32 * MB, UA_B, 0);
+	group_set_window(other, 0, w.hw[0]);
+	EXPECT_EQ(vm_attach(kvm, other, table), 0);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], again), 0);
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, 9, 1 << 16, 0 | RO), H_SUCCESS);
+	EXPECT_EQ(region_nr(0)->mapped, 1);
+	EXPECT_EQ(region_nr(1)->mapped, 2);
+	EXPECT_EQ(kvmppc_h_put_tce(&w.vcpu, 10, 0, GPA_A | RW), H_SUCCESS);
+	EXPECT_EQ(region_nr(0)->mapped, 17);
+	EXPECT_EQ(region_nr(1)->mapped, 1);
+	world_check_counts(&w);
+	EXPECT_EQ(kvmppc_h_stuff_tce(&vcpu, 9, 0, 0, 100), H_SUCCESS);
+	EXPECT_EQ(region_nr(0)->mapped, 1);
+	world_check_counts(&w);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* VFIO device cdevs: contract, section 5 */
+#include "setup.h"
+
+#if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)
+/* FILE_ADD is accepted before and after VFIO_DEVICE_BIND_IOMMUFD. */
+TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int fd = user_open_cdev(dev), iommufd = user_open_iommufd();
+
+	log_start();
+	EXPECT_EQ(user_add(vm.dev, fd), 0);
+	EXPECT_STR(log_stop(), "sk");
+	EXPECT_EQ(user_add(vm.dev, fd), -EEXIST);
+	EXPECT_EQ(user_bind(fd, iommufd), 0);
+	EXPECT(fake_kvm_seen(dev) == vm.kvm);
+	log_start();
+	EXPECT_EQ(user_del(vm.dev, fd), 0);
+	EXPECT_STR(log_stop(), "0e");
+	EXPECT(fake_kvm_seen(dev) == vm.kvm);
+	EXPECT_EQ(user_add(vm.dev, fd), 0);
+	EXPECT_EQ(shim_close(fd), 0);
+	EXPECT(fake_kvm_seen(dev) == vm.kvm);
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	EXPECT(!fake_kvm_seen(dev));
+	EXPECT_EQ(dev->vdev->reg_refs, 1);
+}
+
+/* It pins the file, and two files of the same device both count. */
+TEST(cdev_files, "cdev: pins the file; two files of one device both count")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int a = user_open_cdev(dev), b = user_open_cdev(dev);
+
+	EXPECT_EQ(user_add(vm.dev, a), 0);
+	EXPECT_EQ(user_add(vm.dev, b), 0);
+	EXPECT_EQ(vm.kvm->arch.assigned, 2);
+	EXPECT_EQ(shim_close(a), 0);
+	EXPECT_EQ(shim_close(b), 0);
+	EXPECT_EQ(dev->vdev->reg_refs, 3);
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	EXPECT_EQ(dev->vdev->reg_refs, 1);
+	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+}
+
+/* Section 3 holds for cdev files, too. */
+TEST(cdev_vms, "cdev: two VMs, the newest counts at bind")
+{
+	struct vm old = new_vm(), new = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int fd = user_open_cdev(dev);
+
+	EXPECT_EQ(user_add(old.dev, fd), 0);
+	EXPECT_EQ(user_add(new.dev, fd), 0);
+	EXPECT_EQ(shim_close(old.dev), 0);
+	EXPECT_EQ(shim_close(old.fd), 0);
+	EXPECT_EQ(user_bind(fd, user_open_iommufd()), 0);
+	EXPECT(fake_kvm_seen(dev) == new.kvm);
+	EXPECT_EQ(shim_close(new.dev), 0);
+	EXPECT_EQ(shim_close(new.fd), 0);
+	EXPECT_EQ(counts.vms, 1);
+}
+
+/* cdev files: what their device can enforce. */
+TEST(cdev_coherency, "cdev: coherency is what the device can enforce")
+{
+	for (int capable = 0; capable <= 1; capable++) {
+		struct vm vm = new_vm();
+		struct device *dev = host_group(VFIO_IOMMU, 2)->devices;
+		int fd = user_open_cdev(dev);
+
+		dev->capable = capable;
+		EXPECT_EQ(user_add(vm.dev, fd), 0);
+		EXPECT_EQ(vm.kvm->arch.noncoherent, !capable);
+		EXPECT_EQ(user_del(vm.dev, fd), 0);
+		EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
+		EXPECT_EQ(counts.extension, 0);
+	}
+}
+
+/* It is always alive, and has no group to give. */
+TEST(cdev_api, "cdev: what an external user of it can ask")
+{
+	const struct vfio_external_api *api = &vfio_external_api;
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int fd = user_open_cdev(dev);
+	struct file *file = shim_fd(fd);
+	struct vfio_external_user *user = api->get(file);
+
+	EXPECT(api->alive(user));
+	EXPECT_EQ(api->iommu_id(user), -EINVAL);
+	EXPECT_EQ(api->with_group(user, NULL, NULL), -ENODEV);
+	EXPECT_EQ(api->check_extension(user, VFIO_DMA_CC_IOMMU), -ENOTTY);
+	api->put(user);
+	fput(file);
+	shim_return_to_user();
+}
+
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
+/* Devices with an emulated IOMMU do no DMA of their own. */
+TEST(cdev_mdev, "cdev: of an mdev never counts as noncoherent")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_EMULATED_IOMMU, 1)->devices;
+
+	EXPECT_EQ(user_add(vm.dev, user_open_cdev(dev)), 0);
+	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
+}
+
+/* The host's unbind waits for the file: nothing is revoked. */
+static void *unbind(void *dev)
+{
+	host_unbind(dev);
+	return NULL;
+}
+
+TEST(cdev_unbind, "cdev: unbind waits until KVM lets go of the file")
+{
+	struct vm vm = new_vm();
+	struct iommu_group *ig = host_group(VFIO_IOMMU, 1);
+	int fd = user_open_cdev(ig->devices);
+	pthread_t thread;
+
+	EXPECT_EQ(user_add(vm.dev, fd), 0);
+	EXPECT_EQ(shim_close(fd), 0);
+	pthread_create(&thread, NULL, unbind, ig->devices);
+	EXPECT_EQ(fake_read(counts.groups), 1);
+	EXPECT_EQ(vm.kvm->arch.assigned, 1);
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(counts.groups, 0);
+}
+#endif
+#else
+/* No CONFIG_VFIO_DEVICE_CDEV: a device file without a group is refused. */
+TEST(no_cdev, "cdev: EINVAL without CONFIG_VFIO_DEVICE_CDEV")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+
+	EXPECT_EQ(user_add(vm.dev, user_open_cdev(dev)), -EINVAL);
+	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+}
+#endif
