@@ -131,6 +131,9 @@ static void vfio_external_show_device(struct vfio_device *device,
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
+/* In the user half, beyond all that a process can have: reading there is EFAULT. */
+#define VFIO_EXTERNAL_NOWHERE	((unsigned long)(1ULL << 60))
+
 /*
  * Of a container.  One of SPAPR TCE tells only its own mm which version it is: v1 has no
  * such ioctl, v2 cannot read its argument there, or knows no memory yet.
@@ -146,7 +149,7 @@ static const char *vfio_external_protection(struct vfio_group *group)
 	if (vfio_group_container_ioctl(group, 0, 0) == -EPERM)
 		return "spapr";
 	return vfio_group_container_ioctl(group, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
-					  ULONG_MAX) == -ENOTTY ?
+					  VFIO_EXTERNAL_NOWHERE) == -ENOTTY ?
 		"spapr-v1" : "spapr-v2";
 }
 
@@ -365,7 +368,7 @@ static int vfio_external_preregistered(struct vfio_external_user *user)
 		return -EPERM;
 	/* Nothing can be read from there; a v1 container does not even try. */
 	ret = vfio_group_container_ioctl(group, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
-					 ULONG_MAX);
+					 VFIO_EXTERNAL_NOWHERE);
 	return ret == -EFAULT;
 }
 

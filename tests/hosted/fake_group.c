@@ -256,7 +256,7 @@ static long tce_iommu_ioctl(struct vfio_container *container, unsigned int cmd,
 		return -ENOTTY;
 	if (!container->mm)
 		return -EPERM;
-	if (arg == ULONG_MAX)
+	if (arg == 1UL << 60)
 		return -EFAULT;
 	SHIM_FAIL("memory that KVM knows nothing of is unregistered");
 	return 0;
