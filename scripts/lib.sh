@@ -53,6 +53,16 @@ need_space() {
 		    "free some space, or set KVM_VFIO_CACHE and KVM_VFIO_BUILD to another disk"
 }
 
+# base_patches: those of the base, in the order of their file names
+patch_folders='common 6.12'
+base_patches() {
+	for folder in $patch_folders; do
+		find "$top/patches/$folder" -name '*.patch' -printf '%f %p\n'
+	done | LC_ALL=C sort | cut -d ' ' -f 2-
+}
+
+# The names in the kernel of what patches change, those on stdin.
+patched_files() { sed -n "s|^+++ b/\([^[:space:]]*\).*|\1|p" | sort -u; }
 # Two runs at once: the second waits.  Held until the script ends.
 take_lock() {
 	mkdir -p "$(dirname "$1")"

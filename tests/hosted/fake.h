@@ -7,7 +7,7 @@
  *
  * Events that log_event() records:
  *
- *	s e	kvm_arch_start_assignment(), kvm_arch_end_assignment()
+ *	s e	kvm_arch_start_assignment(), kvm_arch_end_assignment(), up to 6.x only
  *	n c	noncoherent DMA is registered, unregistered
  *	k 0	drivers of a file see a VM, see none
  *	+ -	a count in container_users is taken, given back
@@ -25,6 +25,11 @@
 #include <linux/vfio.h>
 
 #include "vfio/vfio.h"
+
+/* Is the code under test in the form of 6.12?  A variant of the Makefile is. */
+#ifndef FAKE_ASSIGNMENTS
+#define FAKE_ASSIGNMENTS	0
+#endif
 
 #define GROUP_DEVICES	3
 #define MODEL_PID	1000	/* of the process with mm 0 */
@@ -106,6 +111,8 @@ struct fake_counts {
 
 extern struct fake_counts counts;
 
+/* @events without those that the kernel of the variant does not have */
+const char *fake_events(const char *events);
 /* Everything that an operation could change, as text. */
 char *fake_snapshot(void);
 

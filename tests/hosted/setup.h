@@ -34,6 +34,14 @@ static inline struct vm new_vm(void)
 	return vm;
 }
 
+/* What kvm_arch_start_assignment() was called for: nothing where it does not exist. */
+#define EXPECT_ASSIGNED(kvm, nr)						\
+	EXPECT_EQ((kvm)->arch.assigned, FAKE_ASSIGNMENTS ? (nr) : 0)
+
+/* The events since log_start(), of those that the kernel of the variant has */
+#define EXPECT_LOG(wanted)						\
+	EXPECT_STR(log_stop(), fake_events(wanted))
+
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 struct group {
 	struct iommu_group *ig;

@@ -63,7 +63,7 @@ TEST(foreign_file, "ADD: EINVAL for what is no VFIO file; DEL: ENOENT")
 		EXPECT_EQ(user_add(vm.dev, others[i]), -EINVAL);
 		EXPECT_EQ(user_del(vm.dev, others[i]), -ENOENT);
 	}
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* KVM device ioctls from another mm: EIO. */

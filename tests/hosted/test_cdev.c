@@ -12,13 +12,13 @@ TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
 
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
-	EXPECT_STR(log_stop(), "sk");
+	EXPECT_LOG("sk");
 	EXPECT_EQ(user_add(vm.dev, fd), -EEXIST);
 	EXPECT_EQ(user_bind(fd, iommufd), 0);
 	EXPECT(fake_kvm_seen(dev) == vm.kvm);
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, fd), 0);
-	EXPECT_STR(log_stop(), "0e");
+	EXPECT_LOG("0e");
 	EXPECT(fake_kvm_seen(dev) == vm.kvm);
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
 	EXPECT_EQ(shim_close(fd), 0);
@@ -37,13 +37,13 @@ TEST(cdev_files, "cdev: pins the file; two files of one device both count")
 
 	EXPECT_EQ(user_add(vm.dev, a), 0);
 	EXPECT_EQ(user_add(vm.dev, b), 0);
-	EXPECT_EQ(vm.kvm->arch.assigned, 2);
+	EXPECT_ASSIGNED(vm.kvm, 2);
 	EXPECT_EQ(shim_close(a), 0);
 	EXPECT_EQ(shim_close(b), 0);
 	EXPECT_EQ(dev->vdev->reg_refs, 3);
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	EXPECT_EQ(dev->vdev->reg_refs, 1);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* Section 3 holds for cdev files, too. */
@@ -128,7 +128,7 @@ TEST(cdev_unbind, "cdev: unbind waits until KVM lets go of the file")
 	EXPECT_EQ(shim_close(fd), 0);
 	pthread_create(&thread, NULL, unbind, ig->devices);
 	EXPECT_EQ(fake_read(counts.groups), 1);
-	EXPECT_EQ(vm.kvm->arch.assigned, 1);
+	EXPECT_ASSIGNED(vm.kvm, 1);
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(counts.groups, 0);
@@ -142,6 +142,6 @@ TEST(no_cdev, "cdev: EINVAL without CONFIG_VFIO_DEVICE_CDEV")
 	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
 
 	EXPECT_EQ(user_add(vm.dev, user_open_cdev(dev)), -EINVAL);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 #endif

@@ -100,18 +100,18 @@ TEST(coherency_transitions, "coherency: KVM hears of transitions only")
 		weak[i] = group_of(false, 0);
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, strong.fd), 0);
-	EXPECT_STR(log_stop(), "+sk");
+	EXPECT_LOG("+sk");
 	log_start();
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(user_add(vm.dev, weak[i].fd), 0);
-	EXPECT_STR(log_stop(), "+snk+sk+sk");
+	EXPECT_LOG("+snk+sk+sk");
 	log_start();
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(user_del(vm.dev, weak[i].fd), 0);
-	EXPECT_STR(log_stop(), "0-e0-e0-ce");
+	EXPECT_LOG("0-e0-e0-ce");
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, strong.fd), 0);
-	EXPECT_STR(log_stop(), "0-e");
+	EXPECT_LOG("0-e");
 }
 
 /* Each VM counts its own. */
@@ -137,7 +137,7 @@ TEST(coherency_nobody, "coherency: nobody is asked")
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
 	EXPECT_EQ(user_del(vm.dev, weak.fd), 0);
-	EXPECT_STR(log_stop(), "+sk0-e");
+	EXPECT_LOG("+sk0-e");
 	EXPECT_EQ(counts.extension, 0);
 	EXPECT_EQ(counts.capable, 0);
 }

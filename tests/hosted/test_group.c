@@ -36,7 +36,7 @@ TEST(add_noiommu, "ADD: EPERM for a no-IOMMU group, whatever its container")
 	EXPECT_EQ(user_add(vm.dev, fd), -EPERM);
 	EXPECT_EQ(user_set_iommu(container), 0);
 	EXPECT_EQ(user_add(vm.dev, fd), -EPERM);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /*
@@ -53,7 +53,7 @@ TEST(add_twice, "ADD: EEXIST by struct file, not by fd number")
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EEXIST);
 	EXPECT_EQ(user_add(vm.dev, dup), -EEXIST);
 	EXPECT_EQ(users(&group), 2);
-	EXPECT_EQ(vm.kvm->arch.assigned, 1);
+	EXPECT_ASSIGNED(vm.kvm, 1);
 	EXPECT_EQ(shim_close(group.fd), 0);
 	EXPECT_EQ(user_open_pipe(), group.fd);
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EINVAL);
@@ -140,19 +140,19 @@ TEST(assignment, "start before drivers see the VM, end after the release")
 
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, a.fd), 0);
-	EXPECT_STR(log_stop(), "+sk");
+	EXPECT_LOG("+sk");
 	EXPECT_EQ(user_add(vm.dev, b.fd), 0);
-	EXPECT_EQ(vm.kvm->arch.assigned, 2);
+	EXPECT_ASSIGNED(vm.kvm, 2);
 	EXPECT_EQ(user_add(vm.dev, b.fd), -EEXIST);
-	EXPECT_EQ(vm.kvm->arch.assigned, 2);
+	EXPECT_ASSIGNED(vm.kvm, 2);
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, a.fd), 0);
-	EXPECT_STR(log_stop(), "0-e");
-	EXPECT_EQ(vm.kvm->arch.assigned, 1);
+	EXPECT_LOG("0-e");
+	EXPECT_ASSIGNED(vm.kvm, 1);
 	log_start();
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_STR(log_stop(), "g0-e");
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_LOG("g0-e");
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* Release cannot fail, and our part of it allocates nothing. */
@@ -175,7 +175,7 @@ TEST(release_allocates_nothing, "DEL and close allocate nothing, cannot fail")
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	EXPECT(!shim_fault_disarm());
 	EXPECT_EQ(shim_allocations(), before);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		EXPECT_EQ(users(&groups[i]), 1);
 }
@@ -255,13 +255,13 @@ TEST(flat, "254 members: the work of ADD and DEL is flat")
 		fds[i] = open_group(host_group(VFIO_IOMMU, 1), container).fd;
 	EXPECT_EQ(user_set_iommu(container), 0);
 	many(&vm, fds, user_add);
-	EXPECT_EQ(vm.kvm->arch.assigned, MANY);
+	EXPECT_ASSIGNED(vm.kvm, MANY);
 	many(&vm, fds, user_del);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 	for (int i = 0; i < MANY; i++)
 		EXPECT_EQ(user_add(vm.dev, fds[i]), 0);
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* Emulated-IOMMU (mdev) groups are held like others. */

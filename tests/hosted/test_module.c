@@ -66,7 +66,7 @@ TEST(stock, "stock vfio.ko: EINVAL and one warning, none for a pipe")
 	EXPECT_EQ(user_del(vm.dev, file), -ENOENT);
 	EXPECT_EQ(test_warnings(), 1);
 	EXPECT_EQ(counts.symbol_refs, 0);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* A table of another version is not called. */

@@ -222,7 +222,7 @@ static void check(const struct world *w, const struct state *s,
 
 	EXPECT_EQ(w->group.ig->protected, s->iommu);
 	EXPECT_EQ(w->group.ig->owned, s->set);
-	EXPECT_EQ(w->vm.kvm->arch.assigned, s->held);
+	EXPECT_ASSIGNED(w->vm.kvm, s->held);
 	EXPECT_EQ(counts.symbol_refs, s->held);
 	if (s->group)
 		EXPECT_EQ(users(&w->group),

@@ -23,7 +23,7 @@ TEST(dead_member, "revoke: DEL 0, UNSET EINVAL, a fresh group can be added")
 	EXPECT_EQ(old.ig->owned, 0);
 	EXPECT_EQ(user_unset_container(old.fd), -EINVAL);
 	EXPECT_EQ(user_add(vm.dev, old.fd), -EEXIST);
-	EXPECT_EQ(vm.kvm->arch.assigned, 1);
+	EXPECT_ASSIGNED(vm.kvm, 1);
 
 	host_bind(&old.ig->devices[0]);
 	new = open_group(old.ig, old.container);
@@ -35,7 +35,7 @@ TEST(dead_member, "revoke: DEL 0, UNSET EINVAL, a fresh group can be added")
 	EXPECT(fake_group(new.fd)->kvm == vm.kvm);
 	EXPECT_EQ(user_add(vm.dev, old.fd), -EINVAL);
 	EXPECT_EQ(user_del(vm.dev, new.fd), 0);
-	EXPECT_EQ(vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
 /* All external users of the group end, and no other group's. */
@@ -72,7 +72,7 @@ TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 	host_take_back(group.ig, true);
 	log_start();
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_STR(log_stop(), "g0e");
+	EXPECT_LOG("g0e");
 	EXPECT_EQ(counts.groups, 0);
 	EXPECT_EQ(counts.containers, 0);
 }
@@ -87,10 +87,10 @@ TEST(one_wait, "revoke: one grace period, before the IOMMU goes; else none")
 	EXPECT_EQ(user_add(b.dev, held.fd), 0);
 	log_start();
 	host_take_back(held.ig, false);
-	EXPECT_STR(log_stop(), "--gD");
+	EXPECT_LOG("--gD");
 	log_start();
 	host_take_back(other.ig, false);
-	EXPECT_STR(log_stop(), "D");
+	EXPECT_LOG("D");
 }
 
 struct reader {

@@ -268,7 +268,7 @@ TEST(show_nothing_changes, "show: looking changes nothing")
 		trace_start();
 		expect_record(vm.fd, VM("yes", 1, 0));
 		EXPECT_STR(trace_stop(), "");
-		EXPECT_STR(log_stop(), "");
+		EXPECT_LOG("");
 		after = fake_snapshot();
 		EXPECT_STR(after, before);
 		free(before);

@@ -193,7 +193,7 @@ TEST(tce_failed, "SET_SPAPR_TCE that failed: DEL releases nothing")
 	EXPECT_EQ(user_set_tce(vm.dev, b.fd, table), -EINVAL);
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, b.fd), 0);
-	EXPECT_STR(log_stop(), "0-e");
+	EXPECT_LOG("0-e");
 	EXPECT_EQ(fake_attached(table), 1);
 	/* One that failed after one that did not forgets nothing. */
 	EXPECT_EQ(user_set_tce(vm.dev, a.fd, SHIM_FDS - 1), -EBADF);
@@ -213,7 +213,7 @@ TEST(tce_order, "DEL releases the tables before the protection")
 	EXPECT_EQ(user_set_tce(vm.dev, group.fd, user_create_tce(vm.fd, 1)), 0);
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
-	EXPECT_STR(log_stop(), "r0-e");
+	EXPECT_LOG("r0-e");
 }
 
 /* A table fd closed while groups are attached, and the VM's other fds. */

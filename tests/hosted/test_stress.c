@@ -374,7 +374,7 @@ TEST(stress_all, "stress: threads do everything at random")
 	check_groups();
 	for (int i = 0; i < VMS; i++) {
 		give(&vms[i].dev, -1);
-		EXPECT_EQ(fake_vm(vms[i].fd)->arch.assigned, 0);
+		EXPECT_ASSIGNED(fake_vm(vms[i].fd), 0);
 		EXPECT_EQ(fake_vm(vms[i].fd)->arch.noncoherent, 0);
 	}
 }

@@ -188,7 +188,7 @@ TEST(sweep_close, "failure sweep: close of the device has no point of failure")
 	shim_fault_arm(1);
 	EXPECT_EQ(shim_close(s.vm.dev), 0);
 	EXPECT(!shim_fault_disarm());
-	EXPECT_EQ(s.vm.kvm->arch.assigned, 0);
+	EXPECT_ASSIGNED(s.vm.kvm, 0);
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
@@ -201,7 +201,7 @@ TEST(sweep_revoke, "failure sweep: revoke has no point of failure")
 	shim_fault_arm(1);
 	host_take_back(host_group_of(0), false);
 	EXPECT(!shim_fault_disarm());
-	EXPECT_EQ(s.vm.kvm->arch.assigned, 2);
+	EXPECT_ASSIGNED(s.vm.kvm, 2);
 }
 #endif
 

@@ -281,7 +281,6 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 {
 	lockdep_assert_held(&kv->lock);
 
-	kvm_arch_start_assignment(kv->kvm);
 	kvm_vfio_count_noncoherent(kv, member, 1);
 
 	hash_add(kv->members, &member->node, (unsigned long)member->file);
@@ -290,7 +289,7 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 	kvm_vfio_trace(kv, member, trace_kvm_vfio_add);
 }
 
-/* Publish backwards; the VM is an assigned one until the file is let go. */
+/* The reverse of kvm_vfio_member_publish(). */
 static void kvm_vfio_member_release(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
 {
@@ -304,7 +303,6 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
 	kv->vfio->put(member->user);
 
 	kvm_vfio_count_noncoherent(kv, member, -1);
-	kvm_arch_end_assignment(kv->kvm);
 	kfree(member);
 }
 
