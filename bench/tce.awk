@@ -82,7 +82,7 @@ function check_targets(  i, few, many) {
 			continue
 		}
 		if (target[i] != "" && few > target[i])
-			miss(sprintf("%s: %d, the target is %d", label[i], few + 0.999, target[i]))
+			miss(label[i] ": " ticks("ours", "one 1", i) ", the target is " target[i])
 		if (many > 1.01 * few)
 			miss(label[i] ": " many " with 16 tables, " few " with one")
 	}
