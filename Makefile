@@ -7,33 +7,41 @@
 MAKEFLAGS += --no-print-directory
 
 BUILD ?= build
+# kbuild takes no such path, and 'make clean' must not.
+ifneq ($(words -$(CURDIR)$(BUILD)-),1)
+$(error '$(CURDIR)', BUILD='$(BUILD)': there must be no blank in the path)
+endif
 export KVM_VFIO_BUILD := $(abspath $(BUILD))
 export LAB_BUILD := $(KVM_VFIO_BUILD)
-B := $(KVM_VFIO_BUILD)
 
+# The kernel of scripts/bases; the scripts have the same default.
+B := $(KVM_VFIO_BUILD)/$(or $(BASE),6.12)
 ARCH ?= x86_64 ppc64le
+# What there is of ARCH, once it is fetched
+there = $(filter $(ARCH),$(shell . $(B)/base.env && echo "$$FLAVOURS"))
 MODULES ?= ours
 
 cross-x86_64 := $(if $(filter x86_64,$(shell uname -m)),,x86_64-linux-gnu-)
 cross-ppc64le := $(if $(filter ppc64le,$(shell uname -m)),,powerpc64le-linux-gnu-)
 karch-x86_64 := x86
 karch-ppc64le := powerpc
-flavours-x86_64 := x86_64
-flavours-ppc64le := ppc64le ppc64le-64k
 
 .PHONY: help
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo           install what is missing, build, show it on x86 and POWER9
-##   ARCH=x86_64         on one of them (or ppc64le)
+##   ARCH=x86_64         on one of them (or ppc64le); also of what follows
+##   BASE=7.3            for another kernel than 6.12 (or 7.2); also of what follows
 ##   MODULES=stock       the same story on Debian's own modules
-.PHONY: demo
+.PHONY: demo demo-there
 demo: deps
 	@scripts/fetch qemu
-	@scripts/modules $(foreach a,$(ARCH),$(flavours-$(a)))
-	@flock $(B)/tests.lock $(MAKE) $(foreach a,$(ARCH),$(B)/demo/$(a)/holder)
-	@MODULES=$(MODULES) demo/demo $(ARCH)
+	@$(MAKE) modules
+	@$(MAKE) demo-there
+demo-there:
+	@flock $(B)/tests.lock $(MAKE) $(foreach a,$(there),$(B)/demo/$(a)/holder)
+	@MODULES=$(MODULES) demo/demo $(there)
 
 $(B)/demo/%/holder: demo/holder.c
 	@mkdir -p $(@D)
@@ -46,6 +54,7 @@ $(B)/demo/%/holder: demo/holder.c
 check: deps
 	@$(MAKE) modules debug-kernel
 	@$(MAKE) lab-module tests
+	@$(MAKE) BASE=7.3 ARCH=x86_64 lab-module tests
 	@tests/check tests/lists/check
 
 ## make check-all      check, and what takes longer: the package on the other Debian
@@ -91,33 +100,36 @@ deb: deps
 install uninstall:
 	@scripts/install $@
 
-## make patches        all of it as a series for the kernel: build/patches/
+## make patches        all of it as a series for the kernel, 7.3: build/BASE/patches/
 .PHONY: patches
 patches: deps
-	@scripts/fetch
 	@scripts/series
 
-## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/modules/
+## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/BASE/modules/
 .PHONY: modules
 modules:
-	@scripts/modules $(foreach a,$(ARCH),$(flavours-$(a)))
+	@scripts/modules
 
-## make debug-kernel   the kernel of the lab machine x86-debug: build/debug/
+## make debug-kernel   the kernel of the lab machine x86-debug, 7.3: build/BASE/debug/
 .PHONY: debug-kernel
 debug-kernel:
 	@scripts/debug-kernel
 
-## make lab-module     the tests' own kernel module, never installed: build/lab-module/
+## make lab-module     the tests' own kernel module, never installed: build/BASE/lab-module/
 .PHONY: lab-module
 lab-module:
 	@scripts/lab-module
 
-## make tests          the programs that run in the lab machines: build/tests/
+## make tests          the programs that run in the lab machines: build/BASE/tests/
 .PHONY: tests
 tests:
 	@scripts/uapi
 	@scripts/overlay
-	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(ARCH))
+	@$(MAKE) tests-there
+
+.PHONY: tests-there
+tests-there:
+	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(there))
 
 .PHONY: tests-%
 tests-%:
@@ -153,7 +165,7 @@ shell:
 deps:
 	@scripts/deps
 
-## make update-base    look for a newer 6.12 in Debian's mirror
+## make update-base    look for a newer version of the kernel in Debian's mirror
 .PHONY: update-base
 update-base:
 	@scripts/fetch update

@@ -3,16 +3,71 @@
 #
 # Shared by the scripts, which set $top to the root of the repository.
 #
+# BASE            a kernel of scripts/bases, 6.12 by default
+# ARCH            x86_64, ppc64le, or both, which is the default
 # KVM_VFIO_CACHE  downloads and unpacked packages, shared by all clones
 # KVM_VFIO_BUILD  everything built from this clone
 
 : "${top:?}"
 
-build=${KVM_VFIO_BUILD:-$top/build}
-cache=${KVM_VFIO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-vfio}
-flavours='x86_64 ppc64le ppc64le-64k'
+say() { echo "kvm-vfio: $*" >&2; }
 
-# The names that Debian and kbuild have for our three flavours.
+# die WHAT-IS-WRONG [WHAT-TO-DO]
+die() {
+	echo "kvm-vfio: error: $1" >&2
+	[ -z "${2:-}" ] || echo "kvm-vfio: to do: $2" >&2
+	exit 1
+}
+
+base=${BASE:-6.12}
+arches=${ARCH:-x86_64 ppc64le}
+flavours='x86_64 ppc64le ppc64le-64k'
+out=${KVM_VFIO_BUILD:-$top/build}
+# What depends on the base is below $build, what does not is beside it in $out.
+build=$out/$base
+cache=${KVM_VFIO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-vfio}
+
+# The lines of the table that are for one base.
+base_lines() { awk -v base="$base" '$1 == base' "$top/scripts/bases"; }
+
+check_settings() {
+	for path in "$top" "$out" "$cache"; do
+		case $path in
+		*[[:space:]:]*) die "'$path': kbuild takes no path with a blank or a colon in it" ;;
+		esac
+	done
+	[ -n "$(base_lines)" ] ||
+		die "no base $base: there are $(awk '/^[^#]/ { print $1 }' "$top/scripts/bases" | uniq | paste -sd ' ')"
+	for arch in $arches; do
+		case $arch in
+		x86_64 | ppc64le) ;;
+		*) die "no architecture $arch: there are x86_64 and ppc64le" ;;
+		esac
+	done
+}
+check_settings
+
+# The patches of the base, in the order in which they are applied.
+base_patches() {
+	base_lines | awk 'NR == 1 { print $2 }' | tr , '\n' | while read -r folder; do
+		find "$top/patches/$folder" -name '*.patch' 2>/dev/null
+	done | awk -F/ '{ print $NF "\t" $0 }' | LC_ALL=C sort | cut -f2
+}
+
+# The names in the kernel of what patches change, those on stdin.
+patched_files() { sed -n "s|^+++ b/\([^[:space:]]*\).*|\1|p" | sort -u; }
+
+# base_suites RELEASE: where a machine of that Debian release finds the base
+base_suites() {
+	base_lines | awk -v host="$1" '$4 == host || $4 == "*" { gsub(",", " ", $5); print $5; exit }'
+}
+
+# The oldest gcc that builds the base for ppc64le.
+base_gcc() { base_lines | awk 'NR == 1 { print $3 }'; }
+
+# The names that Debian and kbuild have for our flavours.
+flavour_arch() { echo "${1%-64k}"; }
+arch_flavours() { case $1 in x86_64) echo x86_64 ;; *) echo ppc64le ppc64le-64k ;; esac; }
 flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; *) echo ppc64el ;; esac; }
 flavour_image() {
 	case $1 in
@@ -30,15 +85,6 @@ flavour_cross() {
 }
 flavour_var() { echo "$1" | tr - _; }
 
-say() { echo "kvm-vfio: $*" >&2; }
-
-# die WHAT-IS-WRONG WHAT-TO-DO
-die() {
-	echo "kvm-vfio: error: $1" >&2
-	[ -z "${2:-}" ] || echo "kvm-vfio: to do: $2" >&2
-	exit 1
-}
-
 need_tool() {
 	command -v "$1" >/dev/null 2>&1 ||
 		die "$1 is not installed" "make deps (installs what is missing through apt)"
@@ -53,16 +99,6 @@ need_space() {
 		    "free some space, or set KVM_VFIO_CACHE and KVM_VFIO_BUILD to another disk"
 }
 
-# base_patches: those of the base, in the order of their file names
-patch_folders='common 6.12'
-base_patches() {
-	for folder in $patch_folders; do
-		find "$top/patches/$folder" -name '*.patch' -printf '%f %p\n'
-	done | LC_ALL=C sort | cut -d ' ' -f 2-
-}
-
-# The names in the kernel of what patches change, those on stdin.
-patched_files() { sed -n "s|^+++ b/\([^[:space:]]*\).*|\1|p" | sort -u; }
 # Two runs at once: the second waits.  Held until the script ends.
 take_lock() {
 	mkdir -p "$(dirname "$1")"
@@ -82,6 +118,13 @@ logged() {
 	die "'$*' failed" "read $log"
 }
 
+# The prefix of the compiler of modules: for some bases not this machine's own one.
+kbuild_cross() {
+	kbuild_prefix=""
+	eval "kbuild_prefix=\${CROSS_$(flavour_arch "$1"):-}"
+	echo "${kbuild_prefix:-$(flavour_cross "$1")}"
+}
+
 # kbuild FLAVOUR ARGUMENT...: make in the overlaid tree, for Debian's kernel
 kbuild() {
 	kbuild_krel=""
@@ -90,7 +133,7 @@ kbuild() {
 	kbuild_flavour=$1
 	shift
 	make -C "$build/linux" O="$build/obj/$kbuild_flavour" ARCH="$kbuild_karch" \
-		CROSS_COMPILE="$(flavour_cross "$kbuild_flavour")" \
+		CROSS_COMPILE="$(kbuild_cross "$kbuild_flavour")" \
 		KERNELRELEASE="$kbuild_krel" \
 		KCFLAGS="-I$build/linux/arch/$kbuild_karch/kvm -I$build/linux/virt/kvm" \
 		-j"$(nproc)" "$@"
@@ -119,12 +162,12 @@ configure() {
 	cp "$1/fragment" "$1/fragment.done"
 }
 
+# The release of this machine: testing has the name that its release will have.
 host_release() {
 	# shellcheck source=/dev/null
-	. /etc/os-release
+	. "${KVM_VFIO_OS_RELEASE:-/etc/os-release}"
 	case ${VERSION_CODENAME:-} in
-	bookworm | trixie) echo "$VERSION_CODENAME" ;;
-	*) die "this is ${PRETTY_NAME:-not Debian}: Debian 12 (bookworm) or 13 (trixie) is needed" \
-	       "run it on, or in a chroot of, one of these" ;;
+	bookworm | trixie | forky) echo "$VERSION_CODENAME" ;;
+	*) die "this is ${PRETTY_NAME:-not Debian}: there has to be, at least in a chroot, Debian 12 (bookworm), 13 (trixie) or testing (forky)" ;;
 	esac
 }
