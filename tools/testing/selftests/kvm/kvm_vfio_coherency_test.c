@@ -99,15 +99,6 @@ static int group_in(int container, unsigned int number)
 	return group;
 }
 
-static bool group_is_free(unsigned int number)
-{
-	int group = __vfio_group_open(number);
-
-	if (group >= 0)
-		close(group);
-	return answer("open of the group", 0, group < 0 ? group : 0);
-}
-
 /*
  * The lab module, if it is there
  */
@@ -139,9 +130,8 @@ static struct vfio_probe probes[PROBE_MAX] = {
 static bool have_probes;
 
 struct start {
-	struct vfio_refs refs;
+	struct vfio_before before;
 	unsigned long hits[PROBE_MAX];
-	int log;
 };
 
 static unsigned int hits(const struct start *start, unsigned int probe)
@@ -158,35 +148,28 @@ static void start(struct start *start)
 	for (i = 0; i < NR_MDEVS; i++)
 		mdev_create(&mdevs[i]);
 	warn_once_rearm();
-	start->log = kmsg_open();
-	vfio_refs_read(&start->refs);
+	vfio_remember(&start->before);
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
 		start->hits[i] = vfio_probe_hits(&probes[i]);
 }
 
 static bool is_clean(struct start *start)
 {
-	struct vfio_refs refs;
 	bool ok = true;
 	unsigned int i;
 
-	if (start->log > 3)
-		close_range(3, start->log - 1, 0);
-	close_range(start->log + 1, ~0U, 0);
+	vfio_close_all(&start->before);
 	for (i = 0; i < NR_REAL; i++) {
 		vfio_bind(devices[i].bdf);
-		ok &= group_is_free(devices[i].group);
+		ok &= vfio_group_is_free(devices[i].group);
 	}
 	for (i = 0; i < NR_MDEVS; i++) {
 		mdev_create(&mdevs[i]);
-		ok &= group_is_free(mdevs[i].group);
+		ok &= vfio_group_is_free(mdevs[i].group);
 	}
-	vfio_refs_read(&refs);
-	ok &= vfio_refs_equal(&start->refs, &refs);
 	ok &= answer("ends of noncoherent DMA", hits(start, PROBE_REGISTER),
 		     hits(start, PROBE_UNREGISTER));
-	ok &= answer("splats", 0, kmsg_splats(start->log));
-	close(start->log);
+	ok &= vfio_nothing_left(&start->before);
 	return ok;
 }
 

@@ -43,9 +43,8 @@ static struct vfio_test_device devices[2];
 FIXTURE(defect30)
 {
 	struct vfio_show show;
-	struct vfio_refs refs;
+	struct vfio_before before;
 	char group[16];
-	int log;
 	int vm;
 };
 
@@ -53,23 +52,15 @@ FIXTURE_SETUP(defect30)
 {
 	vfio_bind(devices[0].bdf);
 	vfio_bind(devices[1].bdf);
-	self->log = kmsg_open();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	snprintf(self->group, sizeof(self->group), "%u", devices[0].group);
 	self->vm = kvm_vm_open();
 }
 
 FIXTURE_TEARDOWN(defect30)
 {
-	struct vfio_refs refs;
-
-	if (self->log > 3)
-		close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(0U, kmsg_splats(self->log));
-	close(self->log);
+	vfio_close_all(&self->before);
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 /* The VM's record says that much. */

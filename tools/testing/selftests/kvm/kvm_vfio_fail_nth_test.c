@@ -170,8 +170,7 @@ static int file_open(unsigned int kind, int dev, int *container)
 
 FIXTURE(fail_nth)
 {
-	struct vfio_refs refs;
-	int log;
+	struct vfio_before before;
 	int vm;
 	int dev;
 	int file;
@@ -220,8 +219,7 @@ FIXTURE_SETUP(fail_nth)
 			   variant->kind == ADD_BOUND_CDEV))
 		SKIP(return, "no iommufd, or no cdevs");
 	warn_once_rearm();
-	self->log = kmsg_open();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	self->vm = kvm_vm_open();
 	self->dev = kvm_vfio_create(self->vm);
 	self->container = -1;
@@ -233,24 +231,18 @@ FIXTURE_SETUP(fail_nth)
 
 FIXTURE_TEARDOWN(fail_nth)
 {
-	struct vfio_refs refs;
 	unsigned int i;
 
-	if (self->log > 3)
-		close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
+	vfio_close_all(&self->before);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
-		EXPECT_LE(0, __vfio_group_open(devices[i].group));
-	close_range(self->log + 1, ~0U, 0);
+		EXPECT_TRUE(vfio_group_is_free(devices[i].group));
 	/* A cdev that is still held would make this hang. */
 	if (!is_group(variant->kind)) {
 		EXPECT_EQ(0, __sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
 					   devices[0].bdf));
 		vfio_bind(devices[0].bdf);
 	}
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(0U, kmsg_splats(self->log));
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 static bool can_leave(unsigned int kind)

@@ -122,13 +122,6 @@ static bool one_in(unsigned int n)
 	return !random_below(n);
 }
 
-static unsigned long env_number(const char *name, unsigned long otherwise)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? strtoul(value, NULL, 0) : otherwise;
-}
-
 static uint64_t tick(void)
 {
 	return __atomic_add_fetch(&shared->clock, 1, __ATOMIC_SEQ_CST);

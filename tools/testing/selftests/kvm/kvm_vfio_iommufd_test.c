@@ -279,9 +279,12 @@ static int host_wait(struct host *host)
 /*
  * What every test starts with, and what has to be true after it
  */
-static int log_fd;
+struct start {
+	struct vfio_before before;
+	unsigned int vms;
+};
 
-static unsigned int start(void)
+static void start(struct start *start)
 {
 	unsigned int i;
 
@@ -289,40 +292,28 @@ static unsigned int start(void)
 	for (i = 0; i < nr_devices; i++)
 		vfio_bind(devices[i].bdf);
 	warn_once_rearm();
-	log_fd = kmsg_open();
+	vfio_remember(&start->before);
 	*nr_adds = 0;
 	vfio_trace_clear();
-	return count_vms();
+	start->vms = count_vms();
 }
 
-static bool group_is_free(const struct vfio_test_device *device)
-{
-	int group = __vfio_group_open(device->group);
-
-	if (group >= 0)
-		close(group);
-	return answer("open of the group", 0, group < 0 ? group : 0);
-}
-
-static bool is_clean(unsigned int vms)
+static bool is_clean(struct start *start)
 {
 	bool ok = true;
 	unsigned int i;
 
-	if (log_fd > 3)
-		close_range(3, log_fd - 1, 0);
-	close_range(log_fd + 1, ~0U, 0);
+	vfio_close_all(&start->before);
 	for (i = 0; i < nr_devices; i++) {
 		vfio_bind(devices[i].bdf);
-		ok &= group_is_free(&devices[i]);
+		ok &= vfio_group_is_free(devices[i].group);
 	}
-	ok &= answer("VMs", vms, count_vms());
+	ok &= answer("VMs", start->vms, count_vms());
 	ok &= answer("starts", *nr_adds, trace_count(PROBE_START));
 	ok &= answer("ends", *nr_adds, trace_count(PROBE_END));
 	ok &= answer("noncoherent VMs", trace_count(PROBE_REGISTER),
 		     trace_count(PROBE_UNREGISTER));
-	ok &= answer("splats", 0, kmsg_splats(log_fd));
-	close(log_fd);
+	ok &= vfio_nothing_left(&start->before);
 	return ok;
 }
 
@@ -331,7 +322,7 @@ static bool is_clean(unsigned int vms)
  */
 FIXTURE(cdev)
 {
-	unsigned int vms;
+	struct start start;
 	struct holder holder;
 	int iommufd;
 	int cdev;
@@ -339,7 +330,7 @@ FIXTURE(cdev)
 
 FIXTURE_SETUP(cdev)
 {
-	self->vms = start();
+	start(&self->start);
 	holder_open(&self->holder);
 	self->iommufd = iommufd_open();
 	self->cdev = cdev_open(&devices[0]);
@@ -347,7 +338,7 @@ FIXTURE_SETUP(cdev)
 
 FIXTURE_TEARDOWN(cdev)
 {
-	EXPECT_TRUE(is_clean(self->vms));
+	EXPECT_TRUE(is_clean(&self->start));
 }
 
 /* Contract 5: before BIND: the driver gets the VM. */
@@ -574,7 +565,7 @@ TEST_F(cdev, defect29_two_files_both_count)
 
 FIXTURE(second_file)
 {
-	unsigned int vms;
+	struct start start;
 	struct holder holder;
 	struct holder other;
 	int iommufd;
@@ -610,7 +601,7 @@ FIXTURE_VARIANT_ADD(second_file, both_held)
 
 FIXTURE_SETUP(second_file)
 {
-	self->vms = start();
+	start(&self->start);
 	holder_open(&self->holder);
 	holder_open(&self->other);
 	self->iommufd = iommufd_open();
@@ -626,7 +617,7 @@ FIXTURE_SETUP(second_file)
 
 FIXTURE_TEARDOWN(second_file)
 {
-	EXPECT_TRUE(is_clean(self->vms));
+	EXPECT_TRUE(is_clean(&self->start));
 }
 
 /*
@@ -652,7 +643,7 @@ TEST_F(second_file, bind_is_refused)
  */
 FIXTURE(host)
 {
-	unsigned int vms;
+	struct start start;
 	struct holder holder;
 	int iommufd;
 	int cdev;
@@ -686,7 +677,7 @@ FIXTURE_VARIANT_ADD(host, bound_close)
 
 FIXTURE_SETUP(host)
 {
-	self->vms = start();
+	start(&self->start);
 	holder_open(&self->holder);
 	self->iommufd = iommufd_open();
 	self->cdev = cdev_open(&devices[0]);
@@ -697,7 +688,7 @@ FIXTURE_SETUP(host)
 
 FIXTURE_TEARDOWN(host)
 {
-	EXPECT_TRUE(is_clean(self->vms));
+	EXPECT_TRUE(is_clean(&self->start));
 }
 
 /* Contract 5: KVM pins the file, and unbind waits for it, for nothing else. */
@@ -847,7 +838,7 @@ TEST_F(cdev, attributes)
  */
 FIXTURE(compat)
 {
-	unsigned int vms;
+	struct start start;
 	struct holder holder;
 	int iommufd;
 	int group;
@@ -855,7 +846,7 @@ FIXTURE(compat)
 
 FIXTURE_SETUP(compat)
 {
-	self->vms = start();
+	start(&self->start);
 	holder_open(&self->holder);
 	self->iommufd = iommufd_open();
 	self->group = vfio_group_open(devices[0].group);
@@ -864,7 +855,7 @@ FIXTURE_SETUP(compat)
 
 FIXTURE_TEARDOWN(compat)
 {
-	EXPECT_TRUE(is_clean(self->vms));
+	EXPECT_TRUE(is_clean(&self->start));
 }
 
 /* Contract 5: ADD pins file and group; UNSET is EBUSY until DEL. */
@@ -914,7 +905,7 @@ TEST_F(compat, kvm_keeps_the_group)
 	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
 	close(self->holder.dev);
 	EXPECT_FALSE(vm_is_there(self->holder.vm));
-	EXPECT_TRUE(group_is_free(&devices[0]));
+	EXPECT_TRUE(vfio_group_is_free(devices[0].group));
 }
 
 /* Contract 3, 5: UNSET is EBUSY until the last holder goes, in either order. */

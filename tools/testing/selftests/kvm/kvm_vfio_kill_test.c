@@ -106,13 +106,6 @@ static unsigned int random_below(unsigned int limit)
 	return (random_state >> 16) % limit;
 }
 
-static unsigned long env_number(const char *name, unsigned long otherwise)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? strtoul(value, NULL, 0) : otherwise;
-}
-
 /*
  * The VMM.  Its threads get in each other's way, so they take what they get.
  */

@@ -239,10 +239,9 @@ static bool have_probes;
  * What every test starts with, and what has to be true after it
  */
 struct start {
-	struct vfio_refs refs;
+	struct vfio_before before;
 	struct kvm_vfio_lab_counts counts[KVM_VFIO_LAB_TYPES];
 	unsigned long hits[PROBE_MAX];
-	int log;
 };
 
 static void start(struct start *start)
@@ -252,22 +251,13 @@ static void start(struct start *start)
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		vfio_bind(devices[i].bdf);
 	warn_once_rearm();
-	start->log = kmsg_open();
-	vfio_refs_read(&start->refs);
+	vfio_remember(&start->before);
 	for (i = 0; i < KVM_VFIO_LAB_TYPES; i++) {
 		lab_defaults(plain(i));
 		start->counts[i] = lab_counts(i);
 	}
 	for (i = 0; have_probes && i < PROBE_MAX; i++)
 		start->hits[i] = vfio_probe_hits(&probes[i]);
-}
-
-/* For helpers, which have no EXPECT_EQ(). */
-static bool answer(const char *what, long expected, long got)
-{
-	if (expected != got)
-		fprintf(stderr, "# %s: %ld, expected %ld\n", what, got, expected);
-	return expected == got;
 }
 
 static unsigned int detaches(const struct start *start, unsigned int type)
@@ -304,34 +294,25 @@ static bool driver_is_clean(const struct start *start, unsigned int type)
 /* The module itself may have been loaded anew, and counts from 0 then. */
 static bool is_clean(struct start *start)
 {
-	struct vfio_refs refs;
 	bool ok = true;
 	unsigned int i;
-	int fd;
 
-	if (start->log > 3)
-		close_range(3, start->log - 1, 0);
-	close_range(start->log + 1, ~0U, 0);
+	vfio_close_all(&start->before);
 	for (i = 0; i < ARRAY_SIZE(devices); i++) {
 		vfio_bind(devices[i].bdf);
-		fd = __vfio_group_open(devices[i].group);
-		ok &= answer("open of the group", 0, fd < 0 ? fd : 0);
-		close(fd);
+		ok &= vfio_group_is_free(devices[i].group);
 	}
 	ok &= answer("use count of the lab module", 0,
 		     module_refcnt("kvm_vfio_lab"));
 	for (i = 0; i < KVM_VFIO_LAB_TYPES; i++)
 		ok &= driver_is_clean(start, i);
-	vfio_refs_read(&refs);
-	ok &= vfio_refs_equal(&start->refs, &refs);
 	if (have_probes)
 		ok &= answer("ends of noncoherent DMA",
 			     vfio_probe_hits(&probes[PROBE_REGISTER]) -
 			     start->hits[PROBE_REGISTER],
 			     vfio_probe_hits(&probes[PROBE_UNREGISTER]) -
 			     start->hits[PROBE_UNREGISTER]);
-	ok &= answer("splats", 0, kmsg_splats(start->log));
-	close(start->log);
+	ok &= vfio_nothing_left(&start->before);
 	return ok;
 }
 

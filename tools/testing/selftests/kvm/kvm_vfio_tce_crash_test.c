@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -24,15 +24,7 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	600
 
-#define LIOBN		0x80000000UL
-#define SHIFT		12
-#define PAGE		4096UL
-#define MEMORY		(16 * 1024 * 1024UL)
-#define ENTRIES		16384UL
-#define WINDOW		(ENTRIES << SHIFT)
 #define SMALL		512UL
-#define LAST		((ENTRIES - 1) << SHIFT)
-#define LIST		PPC64_FREE
 #define PAGES		(2 * PPC64_FREE)
 #define MISSING		(3 * PPC64_FREE)
 

@@ -17,7 +17,7 @@
 
 #include "kselftest_harness.h"
 #include "vfio_show.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -25,19 +25,10 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
-#define MIB		(1024 * 1024UL)
-#define PAGE		4096UL
-#define SHIFT		12
-#define LIOBN		0x80000000UL
-#define LIOBN2		0x80000001UL
-#define TABLE		"0x80000000"
-#define ENTRIES		16384UL
-#define WINDOW		(ENTRIES << SHIFT)
+#define TABLE		"0x80000000"	/* LIOBN */
 
 /* The first half of the memory is preregistered. */
-#define MEMORY		(16 * MIB)
 #define REGION		(8 * MIB)
-#define LIST		PPC64_FREE
 #define PAGES		(2 * MIB)
 #define REST		(12 * MIB)
 #define NOWHERE		0x10000000000UL
@@ -49,10 +40,9 @@ FIXTURE(defect30)
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	struct vfio_show show;
-	struct vfio_refs refs;
+	struct vfio_before before;
 	char group[16];
 	unsigned int table_record;
-	int log;
 	int dev;
 	int group_fd;
 	int container;
@@ -62,8 +52,7 @@ FIXTURE(defect30)
 FIXTURE_SETUP(defect30)
 {
 	vfio_bind(device.bdf);
-	self->log = kmsg_open();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	snprintf(self->group, sizeof(self->group), "%u", device.group);
 	ppc64_vm_open(&self->vm, MEMORY);
 	ppc64_vcpu_open(&self->vcpu, &self->vm);
@@ -82,16 +71,9 @@ FIXTURE_SETUP(defect30)
 
 FIXTURE_TEARDOWN(defect30)
 {
-	struct vfio_refs refs;
-
 	ppc64_vcpu_close(&self->vcpu);
-	if (self->log > 3)
-		close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(0U, kmsg_splats(self->log));
-	close(self->log);
+	vfio_close_all(&self->before);
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 /* Reads the file, and finds the table's record in it. */

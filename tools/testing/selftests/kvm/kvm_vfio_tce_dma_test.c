@@ -28,7 +28,7 @@
 #include <linux/pci_regs.h>
 
 #include "kselftest_harness.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -36,12 +36,7 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	120
 
-#define LIOBN		0x80000000UL
-#define LIOBN2		0x80000001UL
-#define MIB		(1024 * 1024UL)
-#define WINDOW		(256 * MIB)	/* but for the default */
-#define MEMORY		(16 * MIB)
-#define LIST		PPC64_FREE
+#define LARGE_WINDOW	(256 * MIB)	/* but for the default */
 #define HUGE_SIZE	(16 * MIB)
 #define HUGE_GPA	0x10000000000UL
 #define SMALL_GPA	(2 * MIB)
@@ -232,12 +227,9 @@ static struct {
 	struct card card;
 } lab;
 
-/* What it leaves as it was */
 FIXTURE(dma)
 {
-	struct vfio_refs refs;
-	long locked;
-	int log;
+	struct vfio_before before;
 };
 
 enum window {
@@ -314,18 +306,18 @@ static int open_container(int group)
 
 static void open_window(int container, enum window window)
 {
-	lab.window = WINDOW;
+	lab.window = LARGE_WINDOW;
 	if (window == ANOTHER_WINDOW) {
 		tce_window_drop_default(container);
-		lab.start = tce_window_create(container, 12, WINDOW);
+		lab.start = tce_window_create(container, 12, LARGE_WINDOW);
 		return;
 	}
 	lab.start = 0;
 	lab.window = vfio_default_window(container);
 	if (window == DEFAULT_WINDOW)
 		return;
-	lab.window = WINDOW;
-	lab.start = tce_window_create(container, lab.shift, WINDOW);
+	lab.window = LARGE_WINDOW;
+	lab.start = tce_window_create(container, lab.shift, LARGE_WINDOW);
 	VFIO_ASSERT(lab.start == 1UL << 59, "the second window is at %#llx",
 		    (unsigned long long)lab.start);
 }
@@ -371,9 +363,7 @@ FIXTURE_SETUP(dma)
 {
 	unsigned int i;
 
-	self->log = kmsg_open();
-	self->locked = locked_kib();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	lab.shift = variant->shift ?: second_shift();
 	lab.huge = variant->window == SECOND_WINDOW && getpagesize() < 65536 &&
 		   has_huge_pages();
@@ -399,16 +389,10 @@ FIXTURE_SETUP(dma)
 
 FIXTURE_TEARDOWN(dma)
 {
-	struct vfio_refs refs;
-
 	ppc64_vcpu_close(&lab.vcpu);
 	munmap(lab.card.bar, lab.card.bar_size);
-	close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(self->locked, locked_kib());
-	EXPECT_EQ(0U, kmsg_splats(self->log));
+	vfio_close_all(&self->before);
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 /*

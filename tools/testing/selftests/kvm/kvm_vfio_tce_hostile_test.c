@@ -28,18 +28,13 @@
 #include <unistd.h>
 
 #include "kselftest.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-#define MIB		(1024 * 1024UL)
-#define PAGE		4096UL
-#define SHIFT		12
-#define LIOBN		0x80000000UL	/* the window at 0 */
-#define LIOBN_LARGE	0x80000001UL	/* the window with larger pages */
+/* Beside LIOBN, the window at 0 */
+#define LIOBN_LARGE	LIOBN2		/* the window with larger pages */
 #define LIOBN_SOFT	0x80000002UL	/* no window */
-#define ENTRIES		16384UL
-#define WINDOW		(ENTRIES << SHIFT)
 
 /*
  * Slot 0 is guest memory of which the first half is preregistered.  Slot 1 comes and
@@ -48,13 +43,11 @@
  * it, as it has no huge pages.  A region that is unregistered while it is mapped
  * would stay for ever, by defect 16 of the stock container.
  */
-#define MEMORY		(16 * MIB)
 #define REGION		(8 * MIB)
 #define SLOT1		0x10000000000UL
 #define SLOT1_SIZE	(1 * MIB)
 #define SLOT2		0x20000000000UL
 #define SLOT2_SIZE	(1 * MIB)
-#define LIST		PPC64_FREE
 #define NR_LISTS	4
 #define PAGES		(2 * MIB)
 #define MISSING		(12 * MIB)	/* a list that user space has not brought yet */
@@ -636,13 +629,6 @@ static bool memory_comes_back(void)
 	return !__vfio_memory_unregister(container, vm.memory, REGION) &&
 	       !__vfio_memory_unregister(container, comes_and_goes, SLOT2_SIZE) &&
 	       locked_kib() == locked - (long)((REGION + SLOT2_SIZE) / 1024);
-}
-
-static unsigned long env_number(const char *name, unsigned long otherwise)
-{
-	const char *value = getenv(name);
-
-	return value ? strtoul(value, NULL, 0) : otherwise;
 }
 
 int main(void)

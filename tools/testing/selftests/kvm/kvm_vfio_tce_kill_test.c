@@ -25,24 +25,14 @@
 
 #include "kselftest_harness.h"
 #include "vfio_probe.h"
-#include "vfio_tce.h"
+#define ENTRIES		4096UL
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
 /* Machines are emulated, several at a time: what takes that long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	120
-
-#define LIOBN		0x80000000UL
-#define LIOBN2		0x80000001UL
-#define SHIFT		12
-#define PAGE		4096UL
-#define KIB		1024UL
-#define MIB		(1024 * KIB)
-#define MEMORY		(16 * MIB)
-#define LIST		PPC64_FREE
-#define ENTRIES		4096UL
-#define WINDOW		(ENTRIES << SHIFT)
 
 /*
  * A guest's page that is many of the hardware's; the last that begins in region B is
@@ -160,12 +150,9 @@ static struct {
 	struct replay seen;
 } lab;
 
-/* What it leaves as it was */
 FIXTURE(kill)
 {
-	struct vfio_refs refs;
-	long locked;
-	int log;
+	struct vfio_before before;
 };
 
 static uint8_t region_of(uint64_t hpa)
@@ -398,9 +385,7 @@ FIXTURE_SETUP(kill)
 {
 	unsigned int region;
 
-	self->log = kmsg_open();
-	self->locked = locked_kib();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	ppc64_vm_open(&lab.vm, MEMORY);
 	ppc64_vcpu_open(&lab.vcpu, &lab.vm);
 	lab.dev = kvm_vfio_create(lab.vm.fd);
@@ -416,15 +401,9 @@ FIXTURE_SETUP(kill)
 
 FIXTURE_TEARDOWN(kill)
 {
-	struct vfio_refs refs;
-
 	ppc64_vcpu_close(&lab.vcpu);
-	close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(self->locked, locked_kib());
-	EXPECT_EQ(0U, kmsg_splats(self->log));
+	vfio_close_all(&self->before);
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 /* After each hypercall: nothing is let go that the hardware may still use. */

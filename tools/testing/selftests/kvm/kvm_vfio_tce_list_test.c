@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -27,18 +27,8 @@
 #define TEST_TIMEOUT_DEFAULT	180
 #define SECONDS		20
 
-#define MIB		(1024 * 1024UL)
-#define PAGE		4096UL
-#define SHIFT		12
-#define LIOBN		0x80000000UL
-#define LIOBN2		0x80000001UL
-#define ENTRIES		16384UL
-#define WINDOW		(ENTRIES << SHIFT)
-
 /* The first half of the memory is preregistered. */
-#define MEMORY		(16 * MIB)
 #define REGION		(8 * MIB)
-#define LIST		PPC64_FREE
 #define PAGES		(2 * MIB)
 #define MISSING		(10 * MIB)
 #define REST		(12 * MIB)
@@ -53,9 +43,7 @@ FIXTURE(list)
 	struct ppc64_vcpu second;
 	struct tce_missing missing;
 	struct tce_call call;
-	struct vfio_refs refs;
-	long locked;
-	int log;
+	struct vfio_before before;
 	int dev;
 	int group;
 	int container;
@@ -73,9 +61,7 @@ static void window_open(int container, void *memory)
 FIXTURE_SETUP(list)
 {
 	vfio_bind(device.bdf);
-	self->log = kmsg_open();
-	self->locked = locked_kib();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	ppc64_vm_open(&self->vm, MEMORY);
 	ppc64_vcpu_open(&self->vcpu, &self->vm);
 	ppc64_vcpu_open(&self->second, &self->vm);
@@ -96,20 +82,12 @@ FIXTURE_SETUP(list)
 	};
 }
 
-/* Also what a test left open on failure. */
 FIXTURE_TEARDOWN(list)
 {
-	struct vfio_refs refs;
-
 	ppc64_vcpu_close(&self->vcpu);
 	ppc64_vcpu_close(&self->second);
-	if (self->log > 3)
-		close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-	EXPECT_EQ(self->locked, locked_kib());
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	EXPECT_EQ(0U, kmsg_splats(self->log));
+	vfio_close_all(&self->before);
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 static long mapped(int container, const struct ppc64_vm *vm)

@@ -29,7 +29,7 @@
 #include <linux/capability.h>
 
 #include "kselftest_harness.h"
-#include "vfio_tce.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -37,17 +37,10 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
-#define LIOBN		0x80000000UL
-#define LIOBN2		0x80000001UL
-#define SHIFT		12
-#define PAGE		4096UL
-#define MIB		(1024 * 1024UL)
-
 /*
  * Guest memory, all of slot 0: two regions are preregistered, each in part.  REST is
  * not.
  */
-#define MEMORY		(16 * MIB)
 #define REGION_A	0UL
 #define REGION_A_SIZE	(8 * MIB)
 #define REGION_B	(8 * MIB)
@@ -55,13 +48,7 @@
 #define PAGE_A(i)	(2 * MIB + (i) * PAGE)
 #define PAGE_B(i)	(REGION_B + (i) * PAGE)
 #define PAGE_REST(i)	(12 * MIB + (i) * PAGE)
-#define LIST		PPC64_FREE
 #define NOWHERE		0x10000000000UL
-
-/* A multiple of the entries in a page, whatever its size. */
-#define ENTRIES		16384UL
-#define WINDOW		(ENTRIES << SHIFT)
-#define LAST		((ENTRIES - 1) << SHIFT)
 
 /* Of no page: nothing is mapped. */
 #define POISON		0xdead000UL
@@ -69,41 +56,16 @@
 static struct vfio_test_device devices[8];
 static unsigned int nr_devices;
 
-/* What each test leaves as it was. */
-struct before {
-	struct vfio_refs refs;
-	long locked;
-	int log;
-};
-
-static void remember(struct before *before)
+static void remember(struct vfio_before *before)
 {
 	vfio_bind(devices[0].bdf);
-	before->log = kmsg_open();
-	before->locked = locked_kib();
-	vfio_refs_read(&before->refs);
+	vfio_remember(before);
 }
 
-/* Also what a test left open on failure. */
-static bool nothing_left(struct before *before)
+static bool nothing_left(struct vfio_before *before)
 {
-	struct vfio_refs refs;
-	unsigned int splats;
-	bool good;
-	long locked;
-
-	if (before->log > 3)
-		close_range(3, before->log - 1, 0);
-	close_range(before->log + 1, ~0U, 0);
-	locked = locked_kib();
-	if (locked != before->locked)
-		fprintf(stderr, "# locked: %ld KiB, was %ld\n", locked,
-			before->locked);
-	vfio_refs_read(&refs);
-	good = vfio_refs_equal(&before->refs, &refs);
-	splats = kmsg_splats(before->log);
-	close(before->log);
-	return good && locked == before->locked && !splats;
+	vfio_close_all(before);
+	return vfio_nothing_left(before);
 }
 
 static uint64_t entry_of(struct ppc64_vcpu *vcpu, uint64_t liobn, uint64_t ioba)
@@ -121,7 +83,7 @@ static uint64_t entry_of(struct ppc64_vcpu *vcpu, uint64_t liobn, uint64_t ioba)
  */
 FIXTURE(emulated)
 {
-	struct before before;
+	struct vfio_before before;
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	int table;
@@ -386,7 +348,7 @@ TEST_F(emulated, liobn_of_another_vm)
  */
 FIXTURE(create)
 {
-	struct before before;
+	struct vfio_before before;
 	int vm;
 };
 
@@ -498,7 +460,7 @@ TEST_F(create, vm_closed_first)
  */
 FIXTURE(attached)
 {
-	struct before before;
+	struct vfio_before before;
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	int dev;
@@ -1122,7 +1084,7 @@ TEST_F(attached, dead_group)
  */
 FIXTURE(container)
 {
-	struct before before;
+	struct vfio_before before;
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	int dev;

@@ -43,8 +43,7 @@ static unsigned int nr_devices;
 
 FIXTURE(kvm_vfio)
 {
-	struct vfio_refs refs;
-	int log;
+	struct vfio_before before;
 	int vm;
 	int dev;
 	int container;
@@ -53,8 +52,7 @@ FIXTURE(kvm_vfio)
 
 FIXTURE_SETUP(kvm_vfio)
 {
-	self->log = kmsg_open();
-	vfio_refs_read(&self->refs);
+	vfio_remember(&self->before);
 	self->vm = kvm_vm_open();
 	self->dev = kvm_vfio_create(self->vm);
 	self->container = vfio_container_open();
@@ -66,24 +64,12 @@ FIXTURE_SETUP(kvm_vfio)
 /* Contract 2: fds closed in any order, nothing stays held. */
 FIXTURE_TEARDOWN(kvm_vfio)
 {
-	struct vfio_refs refs;
 	unsigned int i;
-	int fd;
 
-	/* Whatever the test opened, also what it left open on failure. */
-	if (self->log > 3)
-		close_range(3, self->log - 1, 0);
-	close_range(self->log + 1, ~0U, 0);
-
-	vfio_refs_read(&refs);
-	EXPECT_TRUE(vfio_refs_equal(&self->refs, &refs));
-	for (i = 0; i < nr_devices; i++) {
-		fd = __vfio_group_open(devices[i].group);
-		EXPECT_LE(0, fd);
-		close(fd);
-	}
-	EXPECT_EQ(0U, kmsg_splats(self->log));
-	close(self->log);
+	vfio_close_all(&self->before);
+	for (i = 0; i < nr_devices; i++)
+		EXPECT_TRUE(vfio_group_is_free(devices[i].group));
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
 /* A second group in the same container, which has its IOMMU set already. */
@@ -123,7 +109,7 @@ TEST_F(kvm_vfio, defect13_del_without_set_spapr_tce)
 	warn_once_rearm();
 	kvm_vfio_add(self->dev, self->group);
 	kvm_vfio_del(self->dev, self->group);
-	splats = kmsg_splats(self->log);
+	splats = kmsg_splats(self->before.log);
 	defect13_use_up();
 	ASSERT_EQ(0U, splats);
 }
@@ -136,7 +122,7 @@ TEST_F(kvm_vfio, defect13_close_without_set_spapr_tce)
 	warn_once_rearm();
 	kvm_vfio_add(self->dev, self->group);
 	close(self->dev);
-	splats = kmsg_splats(self->log);
+	splats = kmsg_splats(self->before.log);
 	defect13_use_up();
 	ASSERT_EQ(0U, splats);
 }

@@ -74,9 +74,8 @@ static unsigned int trace_count(unsigned int probe)
  * What every test starts with, and what has to be true after it
  */
 struct start {
-	struct vfio_refs refs;
+	struct vfio_before before;
 	unsigned long hits[PROBE_MAX];
-	int log;
 };
 
 /* KVM was told about the start, or the end, of an assignment for each ADD. */
@@ -93,8 +92,7 @@ static void start(struct start *start)
 	unsigned int i;
 
 	warn_once_rearm();
-	start->log = kmsg_open();
-	vfio_refs_read(&start->refs);
+	vfio_remember(&start->before);
 	*nr_adds = 0;
 	for (i = 0; i < PROBE_MAX; i++)
 		if (probes[i].is_set)
@@ -104,26 +102,15 @@ static void start(struct start *start)
 
 static bool is_clean(struct start *start)
 {
-	struct vfio_refs refs;
 	bool ok = true;
 	unsigned int i;
-	int fd;
 
-	/* The harness's own are the first three. */
-	if (start->log > 3)
-		close_range(3, start->log - 1, 0);
-	close_range(start->log + 1, ~0U, 0);
-	for (i = 0; i < nr_devices; i++) {
-		fd = __vfio_group_open(devices[i].group);
-		ok &= answer("open of the group", 0, fd < 0 ? fd : 0);
-		close(fd);
-	}
-	vfio_refs_read(&refs);
-	ok &= vfio_refs_equal(&start->refs, &refs);
+	vfio_close_all(&start->before);
+	for (i = 0; i < nr_devices; i++)
+		ok &= vfio_group_is_free(devices[i].group);
 	ok &= assignments(start, PROBE_START);
 	ok &= assignments(start, PROBE_END);
-	ok &= answer("splats", 0, kmsg_splats(start->log));
-	close(start->log);
+	ok &= vfio_nothing_left(&start->before);
 	return ok;
 }
 

@@ -16,9 +16,6 @@ void hold_init(void);
 int __hold(int dev, int file);
 void hold(int dev, int file);
 
-/* For helpers, which have no EXPECT_EQ(). */
-bool answer(const char *what, int expected, int got);
-
 /* The nth order of the numbers below @nr, of nr! that there are */
 void nth_order(unsigned int n, unsigned int *order, unsigned int nr);
 #define ORDERS_OF_4	24

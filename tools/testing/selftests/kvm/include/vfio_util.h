@@ -103,6 +103,27 @@ unsigned int kmsg_count(int fd, bool (*match)(const char *record));
 bool kmsg_is_splat(const char *record);
 unsigned int kmsg_splats(int fd);
 
+/* What a test has to leave as it was */
+struct vfio_before {
+	struct vfio_refs refs;
+	long locked;		/* KiB of this process */
+	int log;		/* the kernel's, from then on */
+};
+
+void vfio_remember(struct vfio_before *before);
+/* All files but the first three and the log, also what a test left open on failure */
+void vfio_close_all(const struct vfio_before *before);
+/* The IOMMU group can be opened. */
+bool vfio_group_is_free(unsigned int number);
+/* Says what is not as it was, and closes the log. */
+bool vfio_nothing_left(struct vfio_before *before);
+
+/* For helpers, which have no EXPECT_EQ(). */
+bool answer(const char *what, long expected, long got);
+
+/* A variable of the environment, or else the other number */
+unsigned long env_number(const char *name, unsigned long otherwise);
+
 /* Runs fn(arg) in a forked process and returns its exit code, 256 for a signal. */
 int run_in_child(int (*fn)(void *arg), void *arg);
 

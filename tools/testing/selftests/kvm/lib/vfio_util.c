@@ -289,6 +289,59 @@ unsigned int kmsg_splats(int fd)
 	return kmsg_count(fd, kmsg_is_splat);
 }
 
+bool answer(const char *what, long expected, long got)
+{
+	if (expected != got)
+		fprintf(stderr, "# %s: %ld, expected %ld\n", what, got, expected);
+	return expected == got;
+}
+
+/*
+ * Before and after a test
+ */
+void vfio_remember(struct vfio_before *before)
+{
+	before->log = kmsg_open();
+	before->locked = locked_kib();
+	vfio_refs_read(&before->refs);
+}
+
+void vfio_close_all(const struct vfio_before *before)
+{
+	if (before->log > 3)
+		close_range(3, before->log - 1, 0);
+	close_range(before->log + 1, ~0U, 0);
+}
+
+bool vfio_group_is_free(unsigned int number)
+{
+	int group = __vfio_group_open(number);
+
+	if (group >= 0)
+		close(group);
+	return answer("open of the group", 0, group < 0 ? group : 0);
+}
+
+bool vfio_nothing_left(struct vfio_before *before)
+{
+	struct vfio_refs refs;
+	bool ok;
+
+	vfio_refs_read(&refs);
+	ok = vfio_refs_equal(&before->refs, &refs);
+	ok &= answer("KiB locked", before->locked, locked_kib());
+	ok &= answer("splats", 0, kmsg_splats(before->log));
+	close(before->log);
+	return ok;
+}
+
+unsigned long env_number(const char *name, unsigned long otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? strtoul(value, NULL, 0) : otherwise;
+}
+
 int run_in_child(int (*fn)(void *arg), void *arg)
 {
 	pid_t pid;
@@ -690,13 +743,6 @@ void hold(int dev, int file)
 	int ret = __hold(dev, file);
 
 	VFIO_ASSERT(!ret, "KVM_DEV_VFIO_FILE_ADD: %d", ret);
-}
-
-bool answer(const char *what, int expected, int got)
-{
-	if (expected != got)
-		fprintf(stderr, "# %s: %d, expected %d\n", what, got, expected);
-	return expected == got;
 }
 
 void nth_order(unsigned int n, unsigned int *order, unsigned int nr)
