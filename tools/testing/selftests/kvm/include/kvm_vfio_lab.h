@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests ask of the lab module (tests/lab/module): a second external
- * user of VFIO, and a VFIO IOMMU driver that does what it is told.
+ * The interface of the lab module (tests/lab/module): a second external user of
+ * VFIO, and a VFIO IOMMU driver that does what a test sets.
  *
- * Answers are return values: -errno, else what the function of struct
+ * An ioctl returns -errno, or else what the function of struct
  * vfio_external_api returned.
  */
 #ifndef KVM_VFIO_LAB_H
@@ -15,8 +15,8 @@
 #define KVM_VFIO_LAB_DEVICE	"kvm-vfio-lab"
 
 /*
- * External users.  A handle belongs to the open file that made it, and ends with
- * PUT or with that file.
+ * External users.  A handle belongs to the open file that made it.  It lasts
+ * until PUT or until that file is closed.
  */
 struct kvm_vfio_lab_extension {
 	__s32 handle;
@@ -26,7 +26,7 @@ struct kvm_vfio_lab_extension {
 
 struct kvm_vfio_lab_group {
 	__s32 handle;
-	__s32 ret;		/* in: what the function is to return */
+	__s32 ret;		/* in: what the function has to return */
 	__u32 calls;		/* out: how often it was called, */
 	__s32 id;		/* and with which IOMMU group */
 };
@@ -37,9 +37,10 @@ struct kvm_vfio_lab_kvm {
 };
 
 /*
- * Use the group in one RCU read-side section of @section_us after the other, until
- * the user is dead, or for @limit_us.  If it dies within a section, that one lasts
- * @linger_us longer.  What is told at the end is about the last section.
+ * Use the group in a sequence of RCU read-side sections of @section_us each,
+ * until the user is dead or @limit_us have passed.  If the user dies within a
+ * section, that section lasts @linger_us longer.  The results are about the
+ * last section.
  */
 struct kvm_vfio_lab_hold {
 	__s32 handle;
@@ -52,7 +53,7 @@ struct kvm_vfio_lab_hold {
 	__u32 detaches;		/* out: groups that lost the driver below meanwhile */
 };
 
-/* Far below what the kernel's watchdogs bear */
+/* Far below the limits of the kernel's watchdogs */
 #define KVM_VFIO_LAB_SECTION_MAX	1000000
 
 #define KVM_VFIO_LAB_GET		_IO('L', 0x00)	/* fd of a VFIO file */
@@ -68,9 +69,10 @@ struct kvm_vfio_lab_hold {
 #define KVM_VFIO_LAB_HOLD_YIELDS	_IO('L', 0x09)
 
 /*
- * The IOMMU driver.  VFIO_SET_IOMMU and VFIO_CHECK_EXTENSION know it by two types,
- * which do the same but have defaults and counts of their own.  Nothing reaches
- * the hardware: a group that it attaches can do no DMA at all.
+ * The IOMMU driver.  It has two types for VFIO_SET_IOMMU and
+ * VFIO_CHECK_EXTENSION, which do the same but have separate defaults and
+ * counts.  It programs no hardware: a group that it attaches can do no DMA at
+ * all.
  */
 #define KVM_VFIO_LAB_TYPES		2
 #define KVM_VFIO_LAB_TYPE(n)		(0x4c414200 + (n))
@@ -78,9 +80,9 @@ struct kvm_vfio_lab_hold {
 /* Extensions 0 to 0xffff above this: a set container answers with that number. */
 #define KVM_VFIO_LAB_ECHO		0x4c420000
 
-/* Zero, or what to fail with (-errno), unless it says otherwise. */
+/* Zero, or the error to fail with (-errno), unless the field says otherwise. */
 struct kvm_vfio_lab_behaviour {
-	__u32 type;		/* 0 or 1; a container does not look at it */
+	__u32 type;		/* 0 or 1; ignored on a container */
 	__s32 coherent;		/* VFIO_DMA_CC_IOMMU: the answer itself */
 	__s32 check;		/* VFIO_CHECK_EXTENSION of anything */
 	__s32 open;		/* VFIO_SET_IOMMU */
@@ -100,7 +102,7 @@ struct kvm_vfio_lab_counts {
 	__u32 asked_coherent;	/* VFIO_DMA_CC_IOMMU, of containers that are set */
 };
 
-/* On KVM_VFIO_LAB_DEVICE: the defaults of a type, which new containers start with */
+/* On KVM_VFIO_LAB_DEVICE: the defaults of a type, for new containers */
 #define KVM_VFIO_LAB_SET_DEFAULTS	_IOW('L', 0x20, struct kvm_vfio_lab_behaviour)
 #define KVM_VFIO_LAB_GET_COUNTS		_IOWR('L', 0x21, struct kvm_vfio_lab_counts)
 

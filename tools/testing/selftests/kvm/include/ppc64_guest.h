@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small guest for POWER: a VM with memory at 0, and vCPUs that run in real mode
- * and do nothing but hypercalls for the test.
+ * A small guest for POWER: a VM with memory at 0, and vCPUs that run in real
+ * mode and only make hypercalls for the test.
  */
 #ifndef SELFTEST_KVM_PPC64_GUEST_H
 #define SELFTEST_KVM_PPC64_GUEST_H
@@ -20,7 +20,10 @@
 #define H_STUFF_TCE		0x138UL
 #define H_PUT_TCE_INDIRECT	0x13cUL
 
-/* The kernel left the hypercall to user space: no value that a guest gets. */
+/*
+ * The kernel left the hypercall to user space.  No guest is ever given this
+ * value.
+ */
 #define PPC64_TO_USER		9999L
 
 /* Guest memory: below PPC64_FREE it belongs to the code and the vCPUs. */
@@ -36,8 +39,8 @@ extern const uint8_t ppc64_guest_code[], ppc64_guest_code_end[];
 #define PPC64_HCALL_ARGS	8
 
 /*
- * No hypercall: args[2] is stored at the real address args[1], and is xored with args[3],
- * while the address goes on by step[0].
+ * Not a hypercall: store args[2] at the real address args[1].  Each time,
+ * args[2] is xored with args[3] and the address advances by step[0].
  */
 #define PPC64_STORE		0x76550000UL
 
@@ -97,7 +100,7 @@ void ppc64_vm_slot(struct ppc64_vm *vm, unsigned int slot, uint32_t flags,
 
 void ppc64_vcpu_open(struct ppc64_vcpu *vcpu, struct ppc64_vm *vm);
 void ppc64_vcpu_close(struct ppc64_vcpu *vcpu);
-/* Has the guest do what is in vcpu->request. */
+/* Lets the guest run what is in vcpu->request. */
 void ppc64_vcpu_run(struct ppc64_vcpu *vcpu);
 /* Once; PPC64_TO_USER if it was left to user space. */
 long ppc64_hcall(struct ppc64_vcpu *vcpu, unsigned long nr, uint64_t arg0,

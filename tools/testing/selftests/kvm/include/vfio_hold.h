@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For the tests that look at what KVM holds, and at what is left of it.
+ * Helpers for tests that check what KVM holds, and that nothing is left of it.
  */
 #ifndef SELFTEST_KVM_VFIO_HOLD_H
 #define SELFTEST_KVM_VFIO_HOLD_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A sequential model of VFIO groups and KVM-VFIO devices as the contract has
- * them, and a check whether operations that ran at the same time can be explained
- * by it.
+ * A sequential model of VFIO groups and KVM-VFIO devices, made from the
+ * contract, and a check whether it explains the results of operations that ran
+ * at the same time.
  */
 #ifndef SELFTEST_KVM_VFIO_MODEL_H
 #define SELFTEST_KVM_VFIO_MODEL_H
@@ -31,7 +31,7 @@ enum {
 	FD_MAX
 };
 
-/* Who acts: each does one thing after the other. */
+/* The actors.  Each does one operation at a time. */
 enum {
 	ACTOR_WORKER = 0,
 	ACTOR_CHILD = 4,	/* another process, with a copy of the slots */
@@ -66,7 +66,7 @@ enum op_kind {
 	OP_KINDS
 };
 
-/* Variants: 0 is what a well-meaning program does */
+/* Variants; 0 is what a correct program does */
 enum {
 	CREATE_PLAIN, CREATE_FLAG, CREATE_TEST, CREATE_TYPE, CREATE_VARIANTS,
 };

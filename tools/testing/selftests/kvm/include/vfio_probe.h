@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Kprobe events for the tests of the KVM-VFIO device: what the kernel did that user
- * space cannot see.
+ * Kprobe events for the tests of the KVM-VFIO device: they show what the kernel
+ * did where user space cannot see it.
  */
 #ifndef SELFTEST_KVM_VFIO_PROBE_H
 #define SELFTEST_KVM_VFIO_PROBE_H
@@ -35,7 +35,9 @@ struct vfio_probe {
 
 #define VFIO_PROBE_ANY	UINT64_MAX
 
-/* Says why and returns false if one that is not optional cannot be set. */
+/*
+ * If a probe that is not optional cannot be set, prints why and returns false.
+ */
 bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr);
 void vfio_probes_remove(void);
 
@@ -47,11 +49,13 @@ void vfio_trace_clear(void);
 unsigned int vfio_trace_count(const struct vfio_probe *probe, uint64_t kvm,
 			      uint64_t *last);
 
-/* All since the trace was cleared, in the order of time; @args is "x=0x1 y=0x2". */
+/*
+ * All calls since the trace was cleared, oldest first; @args is "x=0x1 y=0x2".
+ */
 void vfio_trace_each(void (*each)(void *arg, const char *name, const char *args),
 		     void *arg);
 
-/* What is behind "@name=" in @args; stops the test if nothing is. */
+/* The value after "@name=" in @args; stops the test if there is none. */
 uint64_t vfio_trace_arg(const char *args, const char *name);
 
 #endif /* SELFTEST_KVM_VFIO_PROBE_H */

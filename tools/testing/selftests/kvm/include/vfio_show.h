@@ -27,16 +27,24 @@ struct vfio_show {
 	struct vfio_show_line line[VFIO_SHOW_LINES];
 };
 
-/* The path of the file of a VM that this process made, and whose fd has not moved */
+/*
+ * The path of the file of a VM that this process made; @vm is still its first
+ * fd
+ */
 void vfio_show_path(int vm, char *path, size_t size);
-/* 0 or -errno; -EBADMSG for what is not made of records of keys and values */
+/*
+ * 0 or -errno; -EBADMSG if the text is not made of records of keys and values
+ */
 int __vfio_show_file(const char *path, struct vfio_show *show);
 void vfio_show_vm(int vm, struct vfio_show *show);
 
-/* The record whose first line is that; stops the test if there is none. */
+/* The record with that first line; stops the test if there is none. */
 unsigned int vfio_show_record(const struct vfio_show *show, const char *key,
 			      const char *value);
-/* How many lines of all records have that key, and that value unless it is NULL */
+/*
+ * How many lines, in all records, have that key and, unless it is NULL, that
+ * value
+ */
 unsigned int vfio_show_count(const struct vfio_show *show, const char *key,
 			     const char *value);
 /* The first such value of the record, "" if there is none */
@@ -44,7 +52,7 @@ const char *vfio_show_get(const struct vfio_show *show, unsigned int record,
 			  const char *key);
 unsigned long long vfio_show_number(const struct vfio_show *show, unsigned int record,
 				    const char *key);
-/* NULL, or what does not fit together */
+/* NULL, or a description of what is inconsistent */
 const char *vfio_show_wrong(const struct vfio_show *show);
 
 /* The events of kvm_vfio from _begin on; @text gets one "name: fields" a line. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of TCE tables need on POWER beside vfio_util.h: the hypercalls of
- * a guest, windows of a container, and how often preregistered memory is mapped.
+ * Helpers for tests of TCE tables (POWER): the hypercalls of a guest, windows
+ * of a container, and how often preregistered memory is mapped.
  */
 #ifndef SELFTEST_KVM_VFIO_TCE_H
 #define SELFTEST_KVM_VFIO_TCE_H
@@ -44,7 +44,7 @@ uint64_t tce_window_create(int container, unsigned int shift, uint64_t size);
 int __tce_window_remove(int container, uint64_t start);
 void tce_window_remove(int container, uint64_t start);
 
-/* Says why and returns false if the kernel cannot be watched. */
+/* If the kernel cannot be watched, prints why and returns false. */
 bool tce_watch_regions(void);
 /* How many entries map pages of a region that is registered, in all tables */
 long tce_region_mapped(int container, void *va, size_t size);
@@ -59,10 +59,12 @@ struct tce_call {
 };
 
 void tce_call_start(struct tce_call *call);
-/* What the guest got, as ppc64_hcall() */
+/* What the guest was given, as by ppc64_hcall() */
 long tce_call_wait(struct tce_call *call);
 
-/* An entry of a list that is one or the other, as fast as a thread can. */
+/*
+ * A thread that changes an entry of a list between two values, without pause.
+ */
 struct tce_flip {
 	uint64_t *at;
 	uint64_t tces[2];
@@ -82,15 +84,17 @@ struct tce_missing {
 };
 
 void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa);
-/* From now on, whoever reads the page waits. */
+/* From now on, every reader of the page waits. */
 void tce_missing_take(struct tce_missing *missing);
-/* Somebody waits, after @ms at most. */
+/* Waits up to @ms until somebody reads the page; false if nobody does. */
 bool tce_missing_waited_for(struct tce_missing *missing, int ms);
 /* The page is there, with @tces at its start. */
 void tce_missing_give(struct tce_missing *missing, const uint64_t *tces,
 		      unsigned int nr);
 
-/* fn(arg) comes back in time: if not, end it, and then wait for it. */
+/*
+ * Checks that fn(arg) returns in time.  If not, ends it and then waits for it.
+ */
 struct tce_within {
 	void (*fn)(void *arg);
 	void *arg;
@@ -100,10 +104,13 @@ struct tce_within {
 bool tce_within(struct tce_within *within, unsigned int seconds);
 void tce_within_end(struct tce_within *within);
 
-/* What the kernel frees by RCU is free now, unless it is very busy. */
+/*
+ * Waits until the kernel has freed what it frees by RCU, unless it is very
+ * busy.
+ */
 void tce_rcu_wait(void);
 
-/* Has each call of a function of the kernel take long, until it is undone. */
+/* Makes each call of a kernel function slow, until it is undone. */
 bool tce_slow_down(const char *function);
 void tce_normal_speed(void);
 

@@ -2,8 +2,8 @@
 /*
  * Helpers for the tests of the KVM-VFIO device.
  *
- * foo() stops the test if the kernel refuses; __foo() returns what the kernel
- * said: 0 or a new file descriptor, or -errno.
+ * foo() stops the test on an error. __foo() returns the result of the kernel:
+ * 0, a new file descriptor, or -errno.
  */
 #ifndef SELFTEST_KVM_VFIO_UTIL_H
 #define SELFTEST_KVM_VFIO_UTIL_H
@@ -17,13 +17,13 @@
 
 #include "kselftest.h"
 
-/* A PCI device that the tests may use, and its IOMMU group. */
+/* A PCI device that the tests may use, and its IOMMU group */
 struct vfio_test_device {
 	char bdf[32];
 	unsigned int group;
 };
 
-/* Use counts of the modules that a held group, or a VM, may pin. */
+/* Use counts of the modules that a held group or a VM may pin */
 enum {
 	VFIO_REFS_KVM,
 	VFIO_REFS_KVM_AMD,
@@ -41,7 +41,7 @@ struct vfio_refs {
 	int count[VFIO_REFS_MAX];
 };
 
-/* What a VMM has open for one assigned device. */
+/* What a VMM has open for one assigned device */
 enum {
 	VMM_VM,
 	VMM_KVM_VFIO,
@@ -55,7 +55,7 @@ struct vmm {
 	int fd[VMM_NR_FDS];
 };
 
-/* Where KVM has TCE tables, VFIO has the containers for them. */
+/* Architectures on which KVM has TCE tables have these containers. */
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define VFIO_TEST_IOMMU_TYPE	VFIO_SPAPR_TCE_v2_IOMMU
 #define VFIO_TEST_IOMMU_V1	VFIO_SPAPR_TCE_IOMMU
@@ -165,7 +165,10 @@ uint64_t vfio_default_window(int container);
 int kvm_tce_table(int vm, uint64_t liobn, uint64_t window);
 int __kvm_vfio_set_spapr_tce(int dev, int group, int table);
 
-/* A whole VMM: everything open, the group added; closed in no special order. */
+/*
+ * A whole VMM: everything is open and the group is added.  It is closed in any
+ * order.
+ */
 void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
 	      bool with_device);
 void vmm_close(struct vmm *vmm);

@@ -23,12 +23,12 @@
 /* 64 bits, machine checks enabled, little endian; in real mode */
 #define GUEST_MSR	0x8000000000001001UL
 
-/* No hypercall: the guest is done with its request. */
+/* Not a hypercall: the guest has finished its request. */
 #define GUEST_DONE	0x76540000UL
 
 /*
- * All of the guest's code; register 31 is the address of its request.  What KVM
- * and LoPAPR keep over a hypercall is registers 13 to 31.
+ * All of the guest's code; register 31 is the address of its request.  KVM and
+ * LoPAPR preserve registers 13 to 31 over a hypercall.
  */
 asm("	.pushsection .rodata\n"
 "	.balign	8\n"
@@ -125,7 +125,9 @@ static void enable_hcall(int vm, uint64_t nr)
 		    (unsigned long long)nr);
 }
 
-/* Aligned as the largest pages of a table in the tests; the surplus stays. */
+/*
+ * Aligned for the largest pages of a table in the tests; the rest stays unused.
+ */
 static uint8_t *guest_memory(size_t size)
 {
 	uint8_t *va = mmap(NULL, size + ALIGNMENT, PROT_READ | PROT_WRITE,
@@ -151,7 +153,10 @@ void ppc64_vm_open(struct ppc64_vm *vm, size_t size)
 				(char *)vm->memory + PPC64_REQUESTS);
 }
 
-/* The memory goes with the process: a device may still reach it. */
+/*
+ * The memory is freed when the process ends, because a device may still reach
+ * it.
+ */
 void ppc64_vm_close(struct ppc64_vm *vm)
 {
 	close(vm->fd);
@@ -193,11 +198,12 @@ void ppc64_vcpu_close(struct ppc64_vcpu *vcpu)
 }
 
 /*
- * KVM_RUN.  Kernels lose registers of user space there: if they switch to another
- * thread and back on the way to the guest, that gives the floating-point and vector
- * registers back too early, and what comes back from KVM_RUN is the guest's (seen in
- * 6.12: a loop's variable in f31 was 0, once in a few hundred calls on a busy machine).
- * So nothing may be kept there, not by a caller either: all of them are clobbered.
+ * KVM_RUN.  Kernels lose floating-point and vector registers of user space
+ * here: if the thread is scheduled out and in again on the way to the guest,
+ * its registers are restored too early, and KVM_RUN returns with those of the
+ * guest (seen in 6.12: a loop's variable in f31 was 0, once in a few hundred
+ * calls on a busy machine).  So all of them are clobbered, for the callers as
+ * well.
  */
 static int __vcpu_run(int vcpu)
 {

@@ -3,11 +3,12 @@
  * The model of the contract and the search for an order, see vfio_model.h.
  *
  * Each operation is a short chain of steps.  A step changes the model at one
- * instant; between two steps of one operation those of others may come.  Where the
- * kernel does all under one lock, there is one step.  A search keeps the set of all
- * states that are possible: the recorded clock says what had begun and what was
- * over, and before an operation is over it must have taken its last step with the
- * result that was recorded.  An empty set is a disagreement.
+ * instant, and steps of other operations may come between two steps.  What the
+ * kernel does under one lock is one step.  A search keeps the set of all
+ * possible states.  The recorded clock says which operations had begun and
+ * which had ended; an operation must have taken its last step, with the
+ * recorded result, before it ends.  If the set becomes empty, the kernel and
+ * the model disagree.
  *
  * What needs more than one step:
  *
@@ -78,8 +79,8 @@ struct model_file {
 };
 
 /*
- * What VFIO knows of an IOMMU group: @file is the one that has it open; its device
- * is @locked while a driver is taken from it or given to it.
+ * What VFIO knows about an IOMMU group.  @file is the open file of the group.
+ * Its device is @locked while it is bound to a driver or unbound.
  */
 struct model_group {
 	int8_t file;
@@ -119,7 +120,7 @@ struct state {
 
 static_assert(sizeof(struct state) % sizeof(uint64_t) == 0, "hashed in words");
 
-/* What can be said of an operation beforehand. */
+/* What is known of an operation before it runs */
 struct plan {
 	const struct op *op;
 	bool split_a, split_b, split_to, split_host;
@@ -163,7 +164,10 @@ static void file_free(struct model *m, int f)
 
 static int file_new(struct model *m, int f, unsigned int kind, unsigned int n)
 {
-	/* It failed: the answer will not fit, whatever becomes of this state. */
+	/*
+	 * It failed: whatever follows, this state cannot explain the recorded
+	 * result.
+	 */
 	if (f == NO_FILE)
 		return f;
 	VFIO_ASSERT(!m->file[f].kind, "a file that is there");
@@ -256,7 +260,10 @@ static void member_uncount(struct model *m, struct model_file *dev, int f)
 		m->file[f].pins--;
 }
 
-/* Member by member in any order, and each alternative is one of them. */
+/*
+ * Members are released one by one, in any order; each alternative is one of
+ * them.
+ */
 static bool release_kvm_vfio(struct model *m, struct run *run, int f,
 			     unsigned int member)
 {
@@ -305,7 +312,7 @@ static int wrong_file(const struct model *m, const struct op *op, int f)
 		return -EBADF;
 	if (file->kind == FILE_KVM_VFIO && op->table)
 		return -EIO;
-	/* Without an IOMMU driver to ask, a container knows no ioctl at all. */
+	/* Without an IOMMU driver, a container knows no ioctl at all. */
 	if (file->kind == FILE_CONTAINER && !(file->flags & CONTAINER_IOMMU))
 		return -EINVAL;
 	return -ENOTTY;
@@ -345,7 +352,7 @@ static int do_create(struct model *m, const struct op *op, struct run *run, int 
 	return 0;
 }
 
-/* The first half leaves @sub at 1 if there is a second one. */
+/* The first half sets @sub to 1 if there is a second half. */
 static int do_look_up(struct model *m, const struct op *op, struct run *run)
 {
 	struct model_file *group = &m->file[run->a];
@@ -466,7 +473,7 @@ static int do_map(struct model *m, const struct op *op, const struct run *run)
 	return 0;
 }
 
-/* What stops an attribute before it comes to the device; 0 if nothing does. */
+/* The error that an attribute gets before it reaches the device, or 0. */
 static int attr_fault(const struct model *m, const struct op *op, int f)
 {
 	if (!is_kind(m, f, FILE_KVM_VFIO))
@@ -718,7 +725,7 @@ static bool step_rebind(struct model *m, const struct op *op, struct run *run)
 	return model_answer_is(op, 0);
 }
 
-/* What the child was about to do stays undone; what it held goes now. */
+/* The child's operation is not done; its files are closed now. */
 static bool abandon(struct state *s)
 {
 	struct run *exit = &s->run[RUN_EXIT], *child = &s->run[ACTOR_CHILD];
@@ -855,7 +862,7 @@ static bool step_begin(struct state *s, unsigned int i)
 	}
 }
 
-/* False if there is no such step, or if what it answers is not what was seen. */
+/* False if there is no such step, or if its result is not the recorded one. */
 static bool step(struct state *s, unsigned int i, unsigned int alt)
 {
 	const struct plan *plan = current[i];
@@ -928,7 +935,7 @@ static bool visit(const struct state *s)
 	return true;
 }
 
-/* Only what step_wind_up() may take: saves a copy of the state. */
+/* Only what step_wind_up() may take; this saves a copy of the state. */
 static bool is_alternative(const struct state *s, unsigned int i, unsigned int alt)
 {
 	const struct run *run = &s->run[i];
@@ -963,7 +970,7 @@ static void expand(unsigned int from)
 	}
 }
 
-/* All ways in which the operation of run @i can be over. */
+/* All ways in which the operation of run @i can end */
 static bool close_set(unsigned int i)
 {
 	unsigned int from;
@@ -1148,7 +1155,7 @@ static void renumber(struct model *m, const int8_t *map)
 		renumber_file(&m->kvm_vfio[i], map);
 }
 
-/* Files in the order of the slots, then the rest by what they are. */
+/* Files in the order of the slots, then the others by their kind */
 static void canonical(struct model *m)
 {
 	int8_t map[MODEL_FILES] = { 0 };
@@ -1243,9 +1250,9 @@ bool model_explain(const struct op_list lists[ACTORS])
 }
 
 /*
- * Where the contract leaves room: the way in which a group is not there, while
- * the host is about it (no node, no cdev, no driver); and whether a window of a
- * POWER group matches a table, which depends on windows that are not modelled.
+ * What the contract leaves open: how a group is missing while the host is
+ * removing it (no node, no cdev, no driver); and whether a window of a POWER
+ * group matches a table, because windows are not modelled.
  */
 bool model_answer_is(const struct op *op, int expected)
 {
@@ -1259,7 +1266,7 @@ bool model_answer_is(const struct op *op, int expected)
 	return op->result == expected;
 }
 
-/* What @op would answer now, with nothing else going on. */
+/* The result of @op now, if nothing else runs */
 int model_predict(const struct op *op)
 {
 	struct plan plan = { .op = op, .new_file = MODEL_FILES - 1 };

@@ -81,7 +81,7 @@ bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
 	return !ret;
 }
 
-/* The last two columns of kprobe_profile: hits, and those that got lost. */
+/* The last two columns of kprobe_profile: hits, and missed hits */
 unsigned long vfio_probe_hits(const struct vfio_probe *probe)
 {
 	unsigned long hits = 0, missed = 0;
@@ -100,7 +100,7 @@ unsigned long vfio_probe_hits(const struct vfio_probe *probe)
 	return hits;
 }
 
-/* Only an open with O_TRUNC clears it. */
+/* Only an open with O_TRUNC clears the trace. */
 void vfio_trace_clear(void)
 {
 	int fd = open(INSTANCE "/trace", O_WRONLY | O_TRUNC | O_CLOEXEC);

@@ -154,7 +154,7 @@ static unsigned int count_records(const struct vfio_show *show, const char *key)
 	return nr;
 }
 
-/* Where it does not matter to KVM, there are no such lines. */
+/* Architectures without noncoherent DMA have no such lines. */
 static bool coherency_wrong(const struct vfio_show *show, unsigned int files)
 {
 	unsigned int lines = vfio_show_count(show, "coherent", NULL);
@@ -186,7 +186,7 @@ const char *vfio_show_wrong(const struct vfio_show *show)
 	return NULL;
 }
 
-/* Kernels without the tracepoints do not get here. */
+/* Not reached on kernels without the tracepoints */
 void vfio_events_begin(void)
 {
 	int ret = mkdir(INSTANCE, 0700);

@@ -129,10 +129,11 @@ void tce_window_remove(int container, uint64_t start)
 }
 
 /*
- * A region that is unregistered while it is mapped stays for ever, and the kernel
- * reports success (defect 16): that is no way to see a count.  But who registers it
- * again is refused, after the kernel has looked it up and put it; the second argument
- * of mm_iommu_put() is the region, with its count at offset 40, 1 of them its own.
+ * A region that is unregistered while it is mapped stays for ever, and the
+ * kernel reports success (defect 16), so that cannot be used to see its count.
+ * But to register it again is refused, after the kernel has looked the region
+ * up and put it: the second argument of mm_iommu_put() is the region, with its
+ * count at offset 40.  One of the count is the region's own.
  */
 static struct vfio_probe region_put =
 	VFIO_PROBE("region_put", "mm_iommu_put kvm=+40(%gpr4):x64");
@@ -142,7 +143,10 @@ bool tce_watch_regions(void)
 	return vfio_probes_set(&region_put, 1);
 }
 
-/* Clearing the trace waits for RCU: many want to know many counts. */
+/*
+ * Clearing the trace waits for RCU, which takes long, and tests ask for many
+ * counts.
+ */
 #define TRACE_LINES	64U
 
 long tce_region_mapped(int container, void *va, size_t size)
@@ -212,8 +216,8 @@ void tce_flip_stop(struct tce_flip *flip)
 }
 
 /*
- * Missing pages.  The kernel reads them for a hypercall, so this needs more than
- * UFFD_USER_MODE_ONLY.
+ * Missing pages.  The kernel itself reads them for a hypercall, so
+ * UFFD_USER_MODE_ONLY is not enough.
  */
 void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa)
 {
@@ -298,7 +302,10 @@ void tce_within_end(struct tce_within *within)
 	within->fn = NULL;
 }
 
-/* A grace period ends before the callbacks that wait for it, so there are some. */
+/*
+ * A grace period ends before the callbacks that wait for it run, so wait for
+ * several.
+ */
 void tce_rcu_wait(void)
 {
 	unsigned int i;
@@ -308,9 +315,7 @@ void tce_rcu_wait(void)
 			    "membarrier");
 }
 
-/*
- * Probes that read a lot on each call of a function: so it takes its time.
- */
+/* Probes that read a lot at each call of a function, to make the call slow */
 #define SLOW_EVENTS	16
 #define SLOW_READS	100
 #define TRACEFS		"/sys/kernel/tracing"

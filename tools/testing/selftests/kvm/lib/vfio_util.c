@@ -118,9 +118,9 @@ static const char *device_list(void)
  * Takes the first device of each IOMMU group on the list, binds it to vfio-pci
  * and returns how many there are.
  *
- * One VM stays open for as long as the program runs.  Where it is the only one,
- * each VM that comes and goes switches virtualization on and off and patches the
- * scheduler's code (preempt notifiers), and that not every emulator survives.
+ * One VM stays open for as long as the program runs.  Otherwise each VM that is
+ * made and destroyed would switch virtualization on and off and patch the
+ * scheduler's code (preempt notifiers), which not every emulator survives.
  */
 unsigned int vfio_test_init(struct vfio_test_device *devices,
 			    unsigned int max, unsigned int need)
@@ -164,7 +164,7 @@ void debugfs_mount(void)
 		    errno == EBUSY, "mount debugfs");
 }
 
-/* Makes every WARN_ON_ONCE() of the kernel speak again. */
+/* Rearms every WARN_ON_ONCE() of the kernel. */
 void warn_once_rearm(void)
 {
 	debugfs_mount();
@@ -187,7 +187,7 @@ static const char * const ref_modules[VFIO_REFS_MAX] = {
 	[VFIO_REFS_SPAPR_TCE]	= "vfio_iommu_spapr_tce",
 };
 
-/* -1: not a loaded module */
+/* -1 if no such module is loaded */
 int module_refcnt(const char *name)
 {
 	char path[PATH_SIZE];
@@ -227,7 +227,7 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 	return equal;
 }
 
-/* What this process has locked or pinned, as VFIO and KVM account it. */
+/* The memory of this process that VFIO and KVM account as locked or pinned */
 long locked_kib(void)
 {
 	char line[PATH_SIZE];
@@ -244,9 +244,7 @@ long locked_kib(void)
 	return kib;
 }
 
-/*
- * Kernel log: what comes after the open is read once.
- */
+/* Kernel log: each record after the open is read once. */
 int kmsg_open(void)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -554,7 +552,10 @@ int __vfio_device_reset(int device)
 }
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* A v1 container wants to be enabled instead, and locks what it could map. */
+/*
+ * A v1 container must be enabled instead, which locks as much memory as it
+ * could map.
+ */
 static int spapr_memory(int container, unsigned long request, void *va,
 			size_t size)
 {
@@ -582,7 +583,7 @@ int __vfio_memory_unregister(int container, void *va, size_t size)
 			    size);
 }
 #else
-/* Only SPAPR TCE v2 containers want to know the memory beforehand. */
+/* Only SPAPR TCE v2 containers need the memory to be registered beforehand. */
 int __vfio_memory_register(int container, void *va, size_t size)
 {
 	(void)container;
@@ -638,7 +639,9 @@ void *vfio_dma_buffer(size_t size)
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define TCE_BUFFER_SIZE	(1024 * 1024UL)
 
-/* The size of the container's default window, which comes with a first mapping. */
+/*
+ * The size of the container's default window, which the first mapping creates
+ */
 uint64_t vfio_default_window(int container)
 {
 	struct vfio_iommu_spapr_tce_info info = { .argsz = sizeof(info) };
@@ -770,7 +773,10 @@ unsigned int count_vms(void)
 	debugfs_mount();
 	dir = opendir(KVM_DEBUGFS);
 	VFIO_ASSERT(dir, "opendir " KVM_DEBUGFS);
-	/* A folder PID-FD for each VM, next to files that begin with letters. */
+	/*
+	 * Each VM has a folder PID-FD, beside files whose names begin with
+	 * letters.
+	 */
 	while ((entry = readdir(dir)))
 		nr += entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
 	closedir(dir);
