@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 6: which of the groups that a VM holds count as noncoherent, seen from
- * what KVM is told: the begin and the end of noncoherent DMA, of which it hears with
- * the first and with the last group that counts.
+ * Contract 6: which of the groups that a VM holds count as noncoherent.  The
+ * tests watch when KVM is told about the begin and the end of noncoherent DMA,
+ * which is with the first and with the last group that counts.
  *
- * Here are the groups of emulated devices (mdev), which do no DMA of their own, and
- * the real ones with the machine's own IOMMU.  What containers answer that this IOMMU
- * does not have, and when they are asked, is in kvm_vfio_lab_test.c; cdevs of real
- * devices are in kvm_vfio_iommufd_test.c.
+ * This file tests groups of emulated devices (mdev), which do no DMA of their
+ * own, and real groups behind the machine's own IOMMU.  For answers that this
+ * IOMMU cannot give, and for when containers are asked, see
+ * kvm_vfio_lab_test.c; for cdevs of real devices see kvm_vfio_iommufd_test.c.
  *
- * Needs mtty, which scripts/lab-module builds, and mdev.  kvm_vfio_lab is used
- * where it is loaded:
+ * Needs mtty, which scripts/lab-module builds, and mdev.  Uses kvm_vfio_lab if
+ * it is loaded:
  *
- *	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
+ * 	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -43,9 +43,7 @@
 
 static struct vfio_test_device devices[NR_REAL];
 
-/*
- * Emulated devices: each is in a group of its own.
- */
+/* Emulated devices; each is in a group of its own */
 struct mdev {
 	const char *uuid;
 	unsigned int group;
@@ -65,7 +63,7 @@ static bool mdev_exists(const struct mdev *mdev)
 	return !access(path, F_OK);
 }
 
-/* The group has another number each time. */
+/* The group gets another number each time. */
 static void mdev_create(struct mdev *mdev)
 {
 	char path[PATH_SIZE], target[PATH_SIZE];
@@ -112,9 +110,7 @@ static int __set_lab(int container)
 	return ioctl(container, VFIO_SET_IOMMU, KVM_VFIO_LAB_TYPE(0)) ? -errno : 0;
 }
 
-/*
- * What every test starts with, and what has to be true after it
- */
+/* What every test starts with, and what must be true after it */
 enum {
 	PROBE_REGISTER,
 	PROBE_UNREGISTER,
@@ -175,7 +171,10 @@ static bool is_clean(struct start *start)
 
 #ifndef __KVM_HAVE_SPAPR_TCE
 
-/* Does a group of the machine count?  The same for all: there is one IOMMU. */
+/*
+ * Does a group of this machine count?  There is one IOMMU, so it is the same
+ * for all groups.
+ */
 static bool weak;
 
 static void find_weak(void)
@@ -189,7 +188,7 @@ static void find_weak(void)
 	close(container);
 }
 
-/* How often KVM was told since the test began. */
+/* How often KVM was told since the test began */
 static bool told(const struct start *start, unsigned int begun, unsigned int ended)
 {
 	bool ok = true;
@@ -229,7 +228,7 @@ static int group_alone(unsigned int number)
 	return group;
 }
 
-/* It is held like any group, and its device works. */
+/* An emulated group is held like any other, and its device works. */
 TEST_F(coherency, defect9_mdev_unset_container_while_held)
 {
 	int group = group_alone(mdevs[0].group), device;
@@ -246,7 +245,7 @@ TEST_F(coherency, defect9_mdev_unset_container_while_held)
 	EXPECT_EQ(0, __vfio_group_unset_container(group));
 }
 
-/* As a VMM has it, from the first to the last step */
+/* All steps of a VMM, from the first to the last */
 TEST_F(coherency, defect24_mdev_alone)
 {
 	int group = group_alone(mdevs[0].group), device;
@@ -261,7 +260,7 @@ TEST_F(coherency, defect24_mdev_alone)
 	EXPECT_TRUE(told(&self->start, 0, 0));
 }
 
-/* Several of them make no difference either. */
+/* Several emulated groups make no difference either. */
 TEST_F(coherency, defect24_many_mdevs)
 {
 	int container = vfio_container_open();
@@ -297,8 +296,8 @@ TEST_F(coherency, defect24_mdev_is_removed)
 }
 
 /*
- * A real group and an emulated one, in a container together or not: only the real
- * one is told, and neither changes what the other one is.
+ * A real group and an emulated one, in the same container or not:  KVM is told
+ * about the real one only, and neither affects the other.
  */
 FIXTURE(beside_real)
 {
@@ -364,7 +363,9 @@ TEST_F(beside_real, defect24_mdev_in_each_order)
 	}
 }
 
-/* What the emulated one does, even its end, is nothing to the one that is held. */
+/*
+ * Whatever happens to the emulated group does not affect the one that is held.
+ */
 TEST_F(beside_real, mdev_joins_and_leaves)
 {
 	kvm_vfio_add(self->dev, self->group[0]);
@@ -382,7 +383,9 @@ TEST_F(beside_real, mdev_joins_and_leaves)
  * Real groups
  */
 
-/* The first ADD and the last DEL are told, whichever group it is. */
+/*
+ * KVM is told about the first ADD and the last DEL, whichever groups these are.
+ */
 TEST_F(coherency, real_groups_in_each_order)
 {
 	int container = vfio_container_open();
@@ -405,14 +408,17 @@ TEST_F(coherency, real_groups_in_each_order)
 		kvm_vfio_del(self->dev, group[!(n >> 1)]);
 		EXPECT_TRUE(told(&self->start, begun, begun));
 	}
-	/* One close for both of them */
+	/* One close releases both. */
 	kvm_vfio_add(self->dev, group[0]);
 	kvm_vfio_add(self->dev, group[1]);
 	close(self->dev);
 	EXPECT_TRUE(told(&self->start, begun + weak, begun + weak));
 }
 
-/* However often it is done, refused ones among them, it ends where it began. */
+/*
+ * After any number of ADDs and DELs, some of them refused, the state is that of
+ * the start.
+ */
 TEST_F(coherency, cycles_end_where_they_began)
 {
 	int group = group_alone(devices[0].group);
@@ -432,7 +438,7 @@ TEST_F(coherency, cycles_end_where_they_began)
 	}
 }
 
-/* Each VM is told for itself. */
+/* KVM is told for each VM separately. */
 TEST_F(coherency, two_vms)
 {
 	int other = kvm_vfio_create(kvm_vm_open());
@@ -447,7 +453,7 @@ TEST_F(coherency, two_vms)
 	EXPECT_TRUE(told(&self->start, 2 * weak, 2 * weak));
 }
 
-/* A VMM of its own, killed as soon as it holds both. */
+/* A separate VMM, killed as soon as it holds both groups */
 static void hold_and_wait(int ready)
 {
 	int dev = kvm_vfio_create(kvm_vm_open());
@@ -479,7 +485,7 @@ TEST_F(coherency, holder_is_killed)
 	EXPECT_TRUE(told(&self->start, weak, weak));
 }
 
-/* Groups that join the container and leave it, held or not, or DMA that is mapped */
+/* Groups join the container and leave it, held or not, and DMA is mapped. */
 TEST_F(coherency, fixed_while_the_container_changes)
 {
 	int container = vfio_container_open();
@@ -503,8 +509,9 @@ TEST_F(coherency, fixed_while_the_container_changes)
 }
 
 /*
- * What vfio.rst tells administrators: snoop control in the capabilities of an Intel
- * IOMMU, of which every device of the group names one, says which groups count.
+ * What vfio-noncoherent-dma.rst tells administrators: snoop control, in the
+ * capabilities of the Intel IOMMUs behind the group's devices, shows which
+ * groups count.
  */
 #define ECAP_SNOOP_CONTROL	0x80
 
@@ -539,7 +546,8 @@ TEST_F(coherency, sysfs_tells_which)
 }
 
 /*
- * Another IOMMU in the same container: the lab's driver answers for all of it.
+ * Another IOMMU in the same container: the lab's driver answers for the whole
+ * container.
  */
 static void lab_answer_coherent(int container, int coherent)
 {
@@ -552,7 +560,10 @@ static void lab_answer_coherent(int container, int coherent)
 		    "KVM_VFIO_LAB_SET_BEHAVIOUR");
 }
 
-/* A noncoherent group joins a coherent container: from then on it answers no. */
+/*
+ * A noncoherent group joins a coherent container, which answers no from then
+ * on.
+ */
 TEST_F(coherency, joined_by_a_noncoherent_group)
 {
 	int container = vfio_container_open(), first, second, mdev;
@@ -572,11 +583,14 @@ TEST_F(coherency, joined_by_a_noncoherent_group)
 	kvm_vfio_add(self->dev, second);
 	EXPECT_TRUE(told(&self->start, weak, 0));
 
-	/* The coherent one goes, as what it came. */
+	/* The coherent group still counts as coherent at its DEL. */
 	kvm_vfio_del(self->dev, first);
 	kvm_vfio_del(self->dev, mdev);
 	EXPECT_TRUE(told(&self->start, weak, 0));
-	/* The container may answer yes again; the noncoherent one stays one. */
+	/*
+	 * The container may answer yes again; the noncoherent group stays
+	 * noncoherent.
+	 */
 	lab_answer_coherent(container, 1);
 	kvm_vfio_add(self->dev, first);
 	EXPECT_TRUE(told(&self->start, weak, 0));
@@ -624,7 +638,7 @@ TEST_F(coherency, defect24_mdev_on_an_iommufd)
 	EXPECT_TRUE(told(&self->start, 0, 0));
 }
 
-/* Before and after it is bound, and beside the cdev of a real device */
+/* Before and after the bind, and beside the cdev of a real device */
 TEST_F(coherency, defect24_mdev_cdev)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
@@ -652,9 +666,7 @@ TEST_F(coherency, defect24_mdev_cdev)
 
 #else
 
-/*
- * POWER: no such thing as noncoherent DMA, but a group without hardware tables
- */
+/* POWER: no noncoherent DMA, but groups without hardware tables */
 FIXTURE(emulated)
 {
 	struct start start;
@@ -664,8 +676,9 @@ FIXTURE(emulated)
 };
 
 /*
- * No IOMMU driver of this architecture takes an emulated group, so the lab's does;
- * it does not load on stock, where a group can be added without a container.
+ * No IOMMU driver of this architecture accepts an emulated group, so the lab's
+ * driver is used.  It does not load on stock, where a group can be added
+ * without a container.
  */
 FIXTURE_SETUP(emulated)
 {
@@ -704,7 +717,7 @@ TEST_F(emulated, defect14_no_hardware_tables)
 	close(self->dev);
 }
 
-/* The device that is there must not be needed for the answer. */
+/* The answer must not need the device. */
 TEST_F(emulated, defect14_device_is_removed)
 {
 	int table = kvm_tce_table(self->vm, 1, 1UL << 30);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The contract of the KVM-VFIO device, as user space of an unmodified
- * distribution kernel can see it: what ADD requires, what it pins, and what lets
- * go again.
+ * The contract of the KVM-VFIO device, as far as user space of an unmodified
+ * distribution kernel can see it: what ADD requires, what it pins, and what
+ * releases it.
  *
- * Every test starts with a VM, its KVM-VFIO device, and one group in a container
- * with its IOMMU set.  After every test all of it is closed, and then the group
- * can be opened, the modules' use counts are what they were, and the kernel log
- * has no new splat.
+ * Every test starts with a VM, its KVM-VFIO device, and one group in a
+ * container with its IOMMU set.  After every test all of it is closed.  Then it
+ * must be possible to open the group, the use counts of the modules must be
+ * what they were before, and the kernel log must have no new splat.
  *
- * "defectN_" tests fail on kernels with defect N of the stock device.  The one of
- * defect 13 is a WARN_ON_ONCE() that nearly every test can reach: it is used up
+ * "defectN_" tests fail on kernels with defect N of the stock device.  Defect
+ * 13 is a WARN_ON_ONCE() that nearly every test can reach: it is triggered
  * before the first test, and only the two tests named after it rearm it.
  */
 #ifndef _GNU_SOURCE
@@ -28,7 +28,7 @@
 #include "kselftest_harness.h"
 #include "vfio_util.h"
 
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
@@ -90,7 +90,7 @@ static bool refs_unchanged(const struct vfio_refs *before)
 }
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Runs through defect 13 both ways, so that no other test is blamed for it. */
+/* Triggers defect 13 in both ways, so that no other test is blamed for it. */
 static void defect13_use_up(void)
 {
 	struct vmm vmm;
@@ -266,7 +266,7 @@ TEST_F(kvm_vfio, create_after_close)
 	kvm_vfio_add(self->dev, self->group);
 }
 
-/* Contract 2: the same when the close has a group to let go. */
+/* Contract 2: the same when the close has a group to release. */
 TEST_F(kvm_vfio, create_after_close_with_group)
 {
 	kvm_vfio_add(self->dev, self->group);
@@ -324,7 +324,9 @@ TEST_F(kvm_vfio, add_bad_fd)
 	EXPECT_EQ(-EBADF, __kvm_vfio_add(self->dev, path));
 }
 
-/* Contract 1: fd is no VFIO file: EINVAL; a container is none in this sense. */
+/*
+ * Contract 1: fd is no VFIO file:  EINVAL.  A container is no VFIO file here.
+ */
 TEST_F(kvm_vfio, add_other_files)
 {
 	int regular = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -342,8 +344,8 @@ TEST_F(kvm_vfio, add_other_files)
 }
 
 /*
- * Contract 1: a device fd that came from a group is no file to add; its group
- * is.  (Stock takes it.)
+ * Contract 1: a device fd that came from a group cannot be added; its group
+ * can.  (Stock accepts it.)
  */
 TEST_F(kvm_vfio, device_fd_of_group_refused)
 {
@@ -401,7 +403,7 @@ TEST_F(kvm_vfio, add_twice)
 	EXPECT_EQ(-EEXIST, __kvm_vfio_add(self->dev, copy));
 	close(self->group);
 	EXPECT_EQ(-EEXIST, __kvm_vfio_add(self->dev, copy));
-	/* Refused ones count for nothing: one DEL is enough. */
+	/* A refused ADD does not count: one DEL is enough. */
 	kvm_vfio_del(self->dev, copy);
 	ASSERT_EQ(-ENOENT, __kvm_vfio_del(self->dev, copy));
 	vfio_group_unset_container(copy);
@@ -435,9 +437,7 @@ TEST_F(kvm_vfio, refused_add_leaves_nothing)
 	vfio_group_unset_container(self->group);
 }
 
-/*
- * What ADD takes
- */
+/* What ADD accepts */
 
 /* Contract 1: group in a container with an IOMMU, no device fd open: 0. */
 TEST_F(kvm_vfio, add_without_device_fd)
@@ -486,9 +486,7 @@ TEST_F(kvm_vfio, defect9_second_vm_pins)
 	vfio_group_unset_container(self->group);
 }
 
-/*
- * What holds while KVM holds
- */
+/* What is true while KVM holds the group */
 
 /* Contract 1: VFIO_GROUP_UNSET_CONTAINER is EBUSY; after DEL it is 0. */
 TEST_F(kvm_vfio, defect9_unset_container_while_held)
@@ -528,7 +526,10 @@ TEST_F(kvm_vfio, defect9_unset_container_with_other_fds_closed)
 TEST_F(kvm_vfio, protection_outlives_user_fds)
 {
 	int iommu_refs = module_refcnt(VFIO_TEST_IOMMU_MODULE);
-	/* Built in, it has no count; the locked memory tells alone then. */
+	/*
+	 * A driver that is built in has no count; then only the locked memory
+	 * shows it.
+	 */
 	int refs_after = iommu_refs < 0 ? iommu_refs : iommu_refs - 1;
 	void *va = vfio_dma_buffer(BUFFER_SIZE);
 	long free_kib = locked_kib(), held_kib;
@@ -597,7 +598,7 @@ static void *race_open(void *arg)
 	return NULL;
 }
 
-/* How many of the racers have an fd (closed here); the rest must say EBUSY. */
+/* How many of the racers got an fd (closed here); the others must get EBUSY. */
 static int race_winners(struct race *race)
 {
 	unsigned int i;
@@ -719,7 +720,7 @@ TEST_F(kvm_vfio, del_with_device_fd_open)
 	kvm_vfio_add(self->dev, self->group);
 	device = vfio_group_device(self->group, devices[0].bdf);
 	ASSERT_EQ(0, __kvm_vfio_del(self->dev, self->group));
-	/* The device's own pin, which is stock. */
+	/* The open device pins the container, as on stock. */
 	ASSERT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
 	close(device);
 	ASSERT_EQ(0, __vfio_group_unset_container(self->group));
@@ -758,7 +759,7 @@ TEST_F(kvm_vfio, del_bad_fd)
 	EXPECT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
 }
 
-/* Contract 2: it is the file that counts, whatever its fd number. */
+/* Contract 2:  DEL goes by the file, whatever its fd number. */
 TEST_F(kvm_vfio, del_through_dup)
 {
 	int copy = dup(self->group);
@@ -787,7 +788,7 @@ TEST_F(kvm_vfio, add_after_del)
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->group));
 }
 
-/* Contract 2: DEL lets everything go, a thousand times. */
+/* Contract 2:  DEL releases everything, a thousand times. */
 TEST_F(kvm_vfio, thousand_cycles)
 {
 	struct vfio_refs before;
@@ -872,7 +873,7 @@ TEST_F(kvm_vfio, close_releases_at_once)
 	}
 }
 
-/* A forked process that ends up with the only fds of the device. */
+/* A forked process that is left with the only fds of the device */
 struct heir {
 	int dev;
 	int group;
@@ -896,7 +897,7 @@ static int heir_main(struct heir *heir)
 	return __vfio_group_open(devices[0].group) < 0 ? 4 : 0;
 }
 
-/* The exit code of the heir, after which nothing may be held. */
+/* The exit code of that process, after which nothing may be held */
 static int leave_to_heir(struct heir *heir)
 {
 	pid_t pid;
@@ -969,7 +970,7 @@ static void close_order(unsigned int n, unsigned int order[VMM_NR_FDS])
 	}
 }
 
-/* These three keep the group open: its fd, a device's, and KVM. */
+/* These three keep the group open: its fd, the fd of a device, and KVM. */
 static bool group_is_held(const struct vmm *vmm)
 {
 	return vmm->fd[VMM_GROUP] >= 0 || vmm->fd[VMM_DEVICE] >= 0 ||

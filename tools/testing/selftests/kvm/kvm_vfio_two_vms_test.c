@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Contract 3: what the KVM-VFIO device promises when a second VM holds the same
- * group: in one process, or handed over to another one.
+ * group, in the same process or in another one that it was handed over to.
  *
- * Which VM a VFIO driver would see is what VFIO looks up at the first open of a
- * device, and what KVM is told about its assigned devices (x86) is counted: both
- * with kprobe events in a trace instance.  Every successful ADD counts as one held
- * file; after every test, kvm_arch_start_assignment() and
- * kvm_arch_end_assignment() have been called once for each.
+ * Kprobe events in a trace instance show which VM a VFIO driver would see (VFIO
+ * looks it up at the first open of a device), and count what KVM is told about
+ * its assigned devices (x86).  Every successful ADD counts as one held file;
+ * after every test, kvm_arch_start_assignment() and kvm_arch_end_assignment()
+ * have been called once for each.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -27,7 +27,7 @@
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
@@ -42,8 +42,8 @@ enum {
 	PROBE_OPEN,		/* first open of a VFIO device: it gets this VM */
 	PROBE_START,
 	PROBE_END,
-	PROBE_DEVICE,		/* can it be made coherent? */
-	PROBE_CONTAINER,	/* is it coherent?  Not on stock */
+	PROBE_DEVICE,		/* can the device be made coherent? */
+	PROBE_CONTAINER,	/* is the container coherent?  Not on stock */
 	PROBE_MAX
 };
 
@@ -70,9 +70,7 @@ static unsigned int trace_count(unsigned int probe)
 	return trace_last(probe, NULL);
 }
 
-/*
- * What every test starts with, and what has to be true after it
- */
+/* What every test starts with, and what must be true after it */
 struct start {
 	struct vfio_before before;
 	unsigned long hits[PROBE_MAX];
@@ -123,7 +121,9 @@ struct holder {
 	uint64_t kvm;		/* the VM's address */
 };
 
-/* A KVM-VFIO device for a new one of the VM's, whose address it learns. */
+/*
+ * Makes a KVM-VFIO device for a VM, and learns the VM's address in the kernel.
+ */
 static int holder_create_device(struct holder *holder)
 {
 	int dev = kvm_vfio_create(holder->vm);
@@ -139,7 +139,10 @@ static void holder_open(struct holder *holder)
 	holder->dev = holder_create_device(holder);
 }
 
-/* The VM that a driver sees when the device is opened now; stays open. */
+/*
+ * The VM that a driver sees when the device is opened now.  The device stays
+ * open.
+ */
 static int open_device(int group, uint64_t *kvm)
 {
 	unsigned int before = trace_count(PROBE_OPEN);
@@ -210,7 +213,7 @@ TEST_F(two_vms, defect11_newest_holder_is_seen)
 	EXPECT_EQ(0U, seen_by_driver(self->group));
 }
 
-/* A way for a holder to let go. */
+/* How a holder releases the group */
 enum {
 	LET_GO_DEL,
 	LET_GO_CLOSE,		/* KVM-VFIO fd, then VM */
@@ -230,8 +233,8 @@ static void let_go(struct holder *holder, int group, unsigned int way)
 }
 
 /*
- * Either holder goes first, in every way: the other one's VM is seen then, the
- * one that went is gone for good, and UNSET is EBUSY until both are.
+ * Either holder releases first, in every way.  Then drivers see the other one's
+ * VM, never the first one's, and UNSET is EBUSY until both have released.
  */
 TEST_F(two_vms, defect11_any_release_order)
 {
@@ -261,7 +264,7 @@ TEST_F(two_vms, defect11_any_release_order)
 	}
 }
 
-/* UNSET is EBUSY until the last of three goes, whichever that is. */
+/* UNSET is EBUSY until the last of three holders releases, in any order. */
 TEST_F(two_vms, defect9_unset_busy_until_last)
 {
 	struct holder holder[4];
@@ -306,7 +309,7 @@ TEST_F(two_vms, defect11_open_device_keeps_its_vm)
 	EXPECT_FALSE(vm_is_there(old.vm));
 	EXPECT_EQ(new.kvm, seen_by_driver(self->group));
 
-	/* The same for one whose VM nobody else keeps. */
+	/* The same for a device whose VM has no other user */
 	device = open_device(self->group, &kvm);
 	EXPECT_EQ(new.kvm, kvm);
 	let_go(&new, self->group, LET_GO_CLOSE_VM_FIRST);
@@ -340,10 +343,10 @@ TEST_F(two_vms, defect11_readd_with_device_open)
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
 }
 
-#ifdef __x86_64__	/* elsewhere there is nothing to hear */
+#ifdef __x86_64__	/* other architectures have no such call */
 /*
- * KVM hears of the start and of the end of an assignment once for each file and
- * VM, whatever else is refused or repeated.
+ * KVM is told about the start and the end of an assignment once for each file
+ * and VM, whatever else is refused or repeated.
  */
 TEST_F(two_vms, assignments_pair_up)
 {
@@ -381,8 +384,8 @@ static unsigned long coherency_questions(void)
 }
 
 /*
- * What is asked for an ADD does not depend on what is held already, and nothing
- * is asked for a DEL.  (Where DMA is not coherent, stock finds that out early.)
+ * The questions asked at an ADD do not depend on what is held already, and a
+ * DEL asks none.  (Where DMA is not coherent, stock finds that out early.)
  */
 TEST_F(two_vms, defect29_asked_once_for_each_file)
 {
@@ -458,14 +461,17 @@ static void await(int sock)
 	VFIO_ASSERT(read(sock, &byte, 1) == 1, "the other process is gone");
 }
 
-/* The new QEMU: an exit code other than 0 says what went wrong. */
+/* The new QEMU.  An exit code other than 0 says what went wrong. */
 static int new_process(int sock)
 {
 	struct holder holder;
 	int group, device;
 	uint64_t kvm;
 
-	/* Before anything is open: only what the old one sends is shared. */
+	/*
+	 * Forked before anything is open: it shares only what the old process
+	 * sends.
+	 */
 	VFIO_ASSERT(dup2(sock, 3) == 3, "dup2");
 	close_range(4, ~0U, 0);
 	sock = 3;
@@ -478,7 +484,7 @@ static int new_process(int sock)
 	tell(sock);
 	await(sock);
 
-	/* The old process has let go. */
+	/* The old process has released the group. */
 	if (__vfio_group_unset_container(group) != -EBUSY)
 		return 2;
 	close(holder.dev);
@@ -560,7 +566,7 @@ TEST_F(hand_over, defect11_old_lets_go_late)
 	await(self->sock);
 	close(device);
 	let_go(&holder, group, variant->way);
-	/* The device was opened with it, and still is open. */
+	/* The device was opened with this VM, and still is open. */
 	EXPECT_TRUE(vm_is_there(holder.vm));
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
 	close(group);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the KVM-VFIO device promises when the host takes the last device of a held
- * group back (contract 1, "the host wins").
+ * What the KVM-VFIO device promises when the host takes back the last device of
+ * a held group (contract 1, "the host wins").
  *
  * The host takes the device by sysfs "unbind" or "remove", by unloading the
- * driver, and, on lab machines that offer it, by pulling the card or by the power
- * switch of its slot.  A process of its own does that, in limited time.
+ * driver, and, on lab machines that offer it, by pulling the card or by the
+ * power switch of its slot.  A separate process does that, in limited time.
  *
  * Every successful ADD counts as one held file; after every test,
  * kvm_arch_start_assignment() and kvm_arch_end_assignment() (x86; kprobe events)
@@ -40,13 +40,13 @@
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
 #define BUFFER_SIZE	(1024 * 1024UL)
-#define HOST_SECONDS	120	/* the host's part takes far less, or hangs */
-#define RACE_ROUNDS	12	/* half of them with DMA: to map and unmap takes long */
+#define HOST_SECONDS	120	/* the host takes far less, or hangs */
+#define RACE_ROUNDS	12	/* half of them with DMA, as mapping takes long */
 #define RACE_ADDS	5	/* in each round, before the host takes the device */
 #define PATH_SIZE	512
 
@@ -62,7 +62,7 @@ enum {
 	PROBE_MAX
 };
 
-/* Elsewhere there is nothing to hear. */
+/* Other architectures have no such calls. */
 static struct vfio_probe probes[PROBE_MAX] = {
 #ifdef __x86_64__
 	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment"),
@@ -109,7 +109,7 @@ struct host {
 static int host_sock;
 static pid_t host_pid;
 
-/* Cards can be taken out of the machine, and put back. */
+/* Can cards be taken out of the machine, and put back? */
 static bool can_unplug;
 
 static int unload(const char *name)
@@ -118,16 +118,16 @@ static int unload(const char *name)
 }
 
 /*
- * The machine outside: QEMU's QMP monitor, behind a port of the lab.  It says when a
- * card is really gone, which the kernel does not know; the kernel says when it
- * has found a new one.
+ * The machine as seen from outside:  QEMU's QMP monitor, behind a port of the
+ * lab.  The monitor tells when a card is really gone, which the kernel does not
+ * know; the kernel tells when it has found a new one.
  */
 struct machine {
 	FILE *monitor;
 	int events;
 };
 
-/* The port that a lab machine has for it; false if this is none, or has none. */
+/* The port of a lab machine for the monitor; false if there is none. */
 static bool monitor_port(char *path, size_t size)
 {
 	struct dirent *entry;
@@ -153,7 +153,7 @@ static bool monitor_port(char *path, size_t size)
 	return found;
 }
 
-/* Reads on until a line has both; -EIO if QEMU refused. */
+/* Reads until a line contains both; -EIO if QEMU refused. */
 static int monitor_await(FILE *monitor, const char *what, const char *also)
 {
 	char line[1024];
@@ -184,7 +184,7 @@ static void machine_open(struct machine *machine)
 		    "write to the monitor");
 	machine->monitor = fdopen(fd, "re");
 	VFIO_ASSERT(machine->monitor, "fdopen");
-	/* Refused if an earlier program did it. */
+	/* This is refused if an earlier program did it. */
 	monitor_await(machine->monitor, "\"return\"", "");
 	machine->events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC,
 				 NETLINK_KOBJECT_UEVENT);
@@ -267,8 +267,8 @@ static void host_serve(int sock)
 }
 
 /*
- * The host is a process that was forked when nothing was open: while it hangs, it
- * keeps none of the files of a test, and nothing of a test gets stuck in it.
+ * The host is a process that was forked when nothing was open.  So if it hangs,
+ * it keeps no file of a test open.
  */
 static void host_start(void)
 {
@@ -294,7 +294,7 @@ static void host_ask(struct host *host, struct host_request *request)
 {
 	static unsigned int nr;
 
-	/* A test that failed may leave a reply to the next one. */
+	/* A test that failed may have left a reply. */
 	host->tag = ((unsigned long)getpid() << 16) + ++nr;
 	request->tag = host->tag;
 	VFIO_ASSERT(write(host_sock, request, sizeof(*request)) ==
@@ -352,7 +352,7 @@ static void host_print_stack(void)
 		fclose(f);
 }
 
-/* -ETIMEDOUT if it hangs; then nothing after this works. */
+/* -ETIMEDOUT if it hangs.  Then nothing works any more. */
 static int host_wait(struct host *host)
 {
 	if (host_is_done(host, HOST_SECONDS * 1000))
@@ -394,7 +394,7 @@ static bool device_is_there(const struct vfio_test_device *device)
 	return !__pci_link(device->bdf, "subsystem", link, sizeof(link));
 }
 
-/* The card is where it was; or it was taken out, and is put back. */
+/* If the card was taken out, it is put back. */
 static bool device_comes_back(const struct vfio_test_device *device)
 {
 	struct host host;
@@ -407,14 +407,17 @@ static bool device_comes_back(const struct vfio_test_device *device)
 	host_begin_plug(&host, HOST_PLUGS, device);
 	if (host_wait(&host))
 		return false;
-	/* It was announced before it is ready: this waits for who prepares it. */
+	/*
+	 * A device is announced before it is ready.  This waits for its driver.
+	 */
 	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/rescan", "1"), "rescan");
 	return device_is_there(device);
 }
 
 /*
- * Undoes all ways; a device that was removed may come in another group.  False
- * if it is not in the machine any more.
+ * Undoes what the host did, in whatever way.  A device that was removed may
+ * come back in another group.  False if the device is not in the machine any
+ * more.
  */
 static bool __host_give(struct vfio_test_device *device)
 {
@@ -460,7 +463,7 @@ static bool group_is_dead(int group, const struct vfio_test_device *device)
 	return ok;
 }
 
-/* A container that was left by its only group. */
+/* A container whose only group has left */
 static bool container_is_empty(int container)
 {
 	bool ok = true;
@@ -492,7 +495,7 @@ static bool is_refused(int dev, int group)
 	return ok;
 }
 
-/* All that a group is good for, with nothing left open. */
+/* Everything that can be done with a group; leaves nothing open. */
 static void use_and_close(int dev, const struct vfio_test_device *device)
 {
 	int group = group_with_container(device);
@@ -508,9 +511,7 @@ static void use_and_close(int dev, const struct vfio_test_device *device)
 	close(group);
 }
 
-/*
- * What every test starts with, and what has to be true after it
- */
+/* What every test starts with, and what must be true after it */
 struct start {
 	struct vfio_before before;
 	unsigned long hits[PROBE_MAX];
@@ -530,7 +531,7 @@ static void start(struct start *start)
 {
 	unsigned int i;
 
-	/* A test that failed may have left a device with the host. */
+	/* A test that failed may not have given the device back. */
 	for (i = 0; i < nr_devices; i++)
 		__host_give(&devices[i]);
 	warn_once_rearm();
@@ -541,7 +542,7 @@ static void start(struct start *start)
 			start->hits[i] = vfio_probe_hits(&probes[i]);
 }
 
-/* All of the test's: the host, and the log that comes after it, are left. */
+/* Closes all files of the test, but not those of the host and of the log. */
 static void close_all_but(int log)
 {
 	VFIO_ASSERT(log > host_sock, "the log comes after the host");
@@ -575,14 +576,14 @@ FIXTURE(host_wins)
 	struct start start;
 	struct vmm vmm;
 	int vm2;
-	int dev2;	/* holds the group, too, with two VMs */
+	int dev2;	/* also holds the group, if there are two VMs */
 };
 
 FIXTURE_VARIANT(host_wins)
 {
 	enum host_way way;
-	unsigned int order;	/* of closing: the first one that is tried, */
-	unsigned int orders;	/* and how far it is to the next one */
+	unsigned int order;	/* of the closes: the first order to try, */
+	unsigned int orders;	/* and the distance to the next one */
 	bool two_vms;
 	bool v1;		/* another type of container */
 };
@@ -600,7 +601,7 @@ FIXTURE_VARIANT_ADD(host_wins, remove)
 	.orders = 5,
 };
 
-#ifdef __x86_64__	/* the host bridges of powernv machines have no hot-plug */
+#ifdef __x86_64__	/* host bridges of powernv machines have no hot-plug */
 FIXTURE_VARIANT_ADD(host_wins, unplug)
 {
 	.way = HOST_UNPLUG,
@@ -658,7 +659,7 @@ FIXTURE_TEARDOWN(host_wins)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* The group, to which the first VM is said goodbye; @dev2 held it, or did not. */
+/* The group is deleted from the first VM; @dev2 may hold it as well. */
 static bool all_dead(const struct vmm *vmm, int dev2, bool two_vms)
 {
 	int group = vmm->fd[VMM_GROUP];
@@ -673,7 +674,7 @@ static bool all_dead(const struct vmm *vmm, int dev2, bool two_vms)
 	return ok;
 }
 
-/* No device fd open; the member stays what it was to KVM until DEL. */
+/* No device fd is open.  The dead member still counts for KVM until DEL. */
 TEST_F(host_wins, dead_member)
 {
 	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
@@ -685,7 +686,7 @@ TEST_F(host_wins, dead_member)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* The container lives by its group alone. */
+/* Only the group keeps the container. */
 TEST_F(host_wins, container_fd_closed)
 {
 	close(self->vmm.fd[VMM_CONTAINER]);
@@ -695,7 +696,7 @@ TEST_F(host_wins, container_fd_closed)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* KVM alone keeps the group: nobody is left to say DEL. */
+/* Only KVM keeps the group, so there is no fd left for a DEL. */
 TEST_F(host_wins, all_vfio_fds_closed)
 {
 	close(self->vmm.fd[VMM_CONTAINER]);
@@ -707,7 +708,7 @@ TEST_F(host_wins, all_vfio_fds_closed)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* The IOMMU lets go of what is mapped, and of its driver, at once. */
+/* What is mapped is unmapped at once, and the IOMMU driver is free. */
 TEST_F(host_wins, dma_mapped)
 {
 	int iommu_refs = module_refcnt(VFIO_TEST_IOMMU_MODULE);
@@ -727,7 +728,7 @@ TEST_F(host_wins, dma_mapped)
 	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
 }
 
-/* A device was open, and is closed: what it pinned, too, is gone. */
+/* A device was open and is closed: what it pinned is released as well. */
 TEST_F(host_wins, device_fd_closed_before)
 {
 	int device = vfio_group_device(self->vmm.fd[VMM_GROUP], devices[0].bdf);
@@ -737,7 +738,7 @@ TEST_F(host_wins, device_fd_closed_before)
 	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
 }
 
-/* Another group of the same container keeps all it has. */
+/* Another group of the same container is not affected. */
 TEST_F(host_wins, other_group_lives)
 {
 	int container = self->vmm.fd[VMM_CONTAINER];
@@ -758,7 +759,7 @@ TEST_F(host_wins, other_group_lives)
 	EXPECT_EQ(0, __vfio_group_unset_container(other));
 }
 
-/* The dead group has no say in what becomes of the fresh one. */
+/* The dead group does not affect the fresh one. */
 TEST_F(host_wins, fresh_group_while_dead_held)
 {
 	int dev = self->vmm.fd[VMM_KVM_VFIO];
@@ -784,7 +785,10 @@ TEST_F(host_wins, fresh_group_while_dead_held)
 	EXPECT_EQ(0, __vfio_group_unset_container(fresh));
 }
 
-/* Three dead ones in a row, let go last; each time the fresh one is taken. */
+/*
+ * Three dead groups one after the other, all released at the end.  Each time
+ * the fresh group is added.
+ */
 TEST_F(host_wins, again_and_again)
 {
 	int dev = self->vmm.fd[VMM_KVM_VFIO];
@@ -805,8 +809,9 @@ TEST_F(host_wins, again_and_again)
 }
 
 /*
- * Closing in every order works, with the device back or not: all of them after an
- * unbind, which is the quickest; the other ways share them out.
+ * Closing works in every order, whether or not the device is back.  All orders
+ * are tried after an unbind, which is the quickest; the other ways try some of
+ * the orders each.
  */
 TEST_F(host_wins, any_close_order)
 {
@@ -835,8 +840,8 @@ TEST_F(host_wins, any_close_order)
 
 #ifdef __KVM_HAVE_SPAPR_TCE
 /*
- * Contract 4: a TCE table is attached, or could be: once the group is dead, DEL
- * and the table's close undo what is left in either order.
+ * Contract 4: a TCE table is attached.  Once the group is dead, DEL and the
+ * close of the table undo what is left, in either order.
  */
 TEST_F(host_wins, tce_table_attached)
 {
@@ -853,7 +858,7 @@ TEST_F(host_wins, tce_table_attached)
 	EXPECT_EQ(-EBADF, __kvm_vfio_set_spapr_tce(dev, group, -1));
 	EXPECT_TRUE(group_is_dead(group, &devices[0]));
 
-	/* The fresh group's window takes the table. */
+	/* The table can be attached to the fresh group's window. */
 	host_give(&devices[0]);
 	fresh = vfio_group_open(devices[0].group);
 	vfio_group_set_container(fresh, self->vmm.fd[VMM_CONTAINER]);
@@ -872,7 +877,9 @@ TEST_F(host_wins, tce_table_attached)
 }
 #endif
 
-/* Makes the device ask for its release, as stock does, through an eventfd. */
+/*
+ * Has VFIO ask for the release of the device through an eventfd, as on stock.
+ */
 static int request_event(int device)
 {
 	struct {
@@ -895,7 +902,7 @@ static int request_event(int device)
 	return irq.fd;
 }
 
-/* With an open device fd the host waits for that, but not for KVM. */
+/* The host waits for an open device fd, but not for KVM. */
 TEST_F(host_wins, waits_for_device_fd_only)
 {
 	struct pollfd event = { .events = POLLIN };
@@ -908,7 +915,7 @@ TEST_F(host_wins, waits_for_device_fd_only)
 	host_begin_take(&host, variant->way, &devices[0]);
 	ASSERT_EQ(1, poll(&event, 1, HOST_SECONDS * 1000));
 
-	/* It is past the point at which it stops new opens, and waits. */
+	/* The host already refuses new opens, and waits. */
 	EXPECT_FALSE(host_is_done(&host, 0));
 	EXPECT_EQ(-ENODEV, __vfio_group_device(group, devices[0].bdf));
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
@@ -918,7 +925,7 @@ TEST_F(host_wins, waits_for_device_fd_only)
 	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
 }
 
-/* The same, and KVM lets go while the host waits. */
+/* The same, and KVM releases the group while the host waits. */
 TEST_F(host_wins, del_while_host_waits)
 {
 	struct pollfd event = { .events = POLLIN };
@@ -946,8 +953,8 @@ TEST_F(host_wins, del_while_host_waits)
  *
  * The host takes the device and gives it back, while an owner opens the group,
  * puts it in a container, opens the device and undoes that, and two VMs add and
- * delete what the owner has, and make their KVM-VFIO devices anew.  A VM may use
- * the owner's fd just when it is closed, or is another file's.
+ * delete what the owner has, and make their KVM-VFIO devices anew.  A VM may
+ * use the owner's fd just after it was closed or reused for another file.
  */
 enum {
 	OP_OPEN,
@@ -965,21 +972,26 @@ enum {
 	OP_MAX
 };
 
-/* What each may answer, apart from success; no test lives from success alone. */
+/* The errors that each operation may return */
 static const struct {
 	const char *name;
 	int allowed[5];
 	bool needs_dma;		/* or the window that comes with it */
 } ops[OP_MAX] = {
-	/* ENOENT, ENXIO, ENODEV: going; EBUSY: KVM holds what was closed. */
+	/*
+	 * ENOENT, ENXIO, ENODEV: the group is going away.  EBUSY:  KVM holds
+	 * it.
+	 */
 	[OP_OPEN] = { "open", { -ENOENT, -ENXIO, -ENODEV, -EBUSY } },
 	[OP_SET_CONTAINER] = { "SET_CONTAINER", { -ENODEV } },
 	[OP_SET_IOMMU] = { "SET_IOMMU", { -EINVAL } },
-	/* EINVAL: the container has lost its IOMMU driver with its group. */
+	/*
+	 * EINVAL: the container lost its IOMMU driver together with its group.
+	 */
 	[OP_REGISTER] = { "REGISTER_MEMORY", { -EINVAL }, true },
 	[OP_MAP] = { "MAP_DMA", { -EINVAL }, true },
 	[OP_UNMAP] = { "UNMAP_DMA", { -EINVAL }, true },
-	/* EAGAIN: resetting it takes a lock that the host has at this moment. */
+	/* EAGAIN: the reset needs a lock that the host has at this moment. */
 	[OP_DEVICE] = { "GET_DEVICE_FD", { -EINVAL, -ENODEV, -EAGAIN } },
 	[OP_UNSET] = { "UNSET_CONTAINER", { -EINVAL, -EBUSY } },
 	[OP_ADD] = { "ADD", { -EBADF, -EINVAL, -EEXIST } },
@@ -1037,7 +1049,9 @@ static void race_use_device(struct race *race, int group)
 		close(fd);
 }
 
-/* On POWER, a container gets the window for the tables with its first mapping. */
+/*
+ * On POWER, the first mapping in a container makes the window for the tables.
+ */
 static void race_map(struct race *race, int container)
 {
 	if (op(race, OP_REGISTER,
@@ -1064,7 +1078,7 @@ static void race_own(struct race *race, unsigned int round)
 			race_map(race, container);
 		for (yields = 0; yields < 100; yields++)
 			sched_yield();
-		/* Every now and then, as a reset takes long. */
+		/* Rarely, because a reset takes long */
 		if (round % 16 == 0)
 			race_use_device(race, group);
 		op(race, OP_UNSET, __vfio_group_unset_container(group));
@@ -1100,7 +1114,9 @@ static void *race_vm(void *arg)
 			if (vm->table >= 0)
 				op(race, OP_SET_TCE,
 				   __kvm_vfio_set_spapr_tce(dev, group, vm->table));
-			/* Leaves it held for the close, in half of the rounds. */
+			/*
+			 * In half of the rounds, the close has to release it.
+			 */
 			if (round % 2 == 0)
 				op(race, OP_DEL, __kvm_vfio_del(dev, group));
 			sched_yield();
@@ -1110,7 +1126,7 @@ static void *race_vm(void *arg)
 	return NULL;
 }
 
-/* False if the others come to nothing. */
+/* False if the other operations never succeed. */
 static bool race_go_on(struct race *race, unsigned int adds)
 {
 	time_t deadline = time(NULL) + HOST_SECONDS;
@@ -1131,7 +1147,10 @@ static bool race_needs(const struct race *race, const struct race_vm *vm,
 	return race->buffer || !ops[kind].needs_dma;
 }
 
-/* Some things rarely work out, UNSET for one: nobody may hold the group then. */
+/*
+ * Some operations rarely succeed.  UNSET, for one, needs a moment when nobody
+ * holds the group.
+ */
 static void race_until_all_is_done(struct race *race, const struct race_vm *vm)
 {
 	time_t deadline = time(NULL) + HOST_SECONDS;
@@ -1264,9 +1283,7 @@ TEST_F(host_races, with_everything)
 	}
 }
 
-/*
- * The two last ones take away what the others need.
- */
+/* The last two tests take away what the others need. */
 FIXTURE(last)
 {
 	struct start start;
@@ -1283,7 +1300,7 @@ FIXTURE_TEARDOWN(last)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* From the one that needs nobody to the one that all need. */
+/* In the order in which they can be unloaded */
 static const struct {
 	const char *name;
 	const char *file;
@@ -1337,8 +1354,9 @@ static int load(unsigned int i)
 }
 
 /*
- * KVM pins vfio.ko, and through the container its IOMMU driver, but not the
- * devices' driver: unloading that is one more way in which the host wins.
+ * KVM pins vfio.ko and, through the container, the IOMMU driver's module, but
+ * not the driver of the devices: unloading that is one more way in which the
+ * host wins.
  */
 TEST_F(last, modules_unload_and_load)
 {
@@ -1363,7 +1381,7 @@ TEST_F(last, modules_unload_and_load)
 		EXPECT_EQ(0, load(i));
 	self->vmm.fd[VMM_KVM_VFIO] = kvm_vfio_create(self->vmm.fd[VMM_VM]);
 	for (i = 0; i < nr_devices; i++) {
-		/* The other test may have made one go for good. */
+		/* The other test may have removed one for good. */
 		if (__host_give(&devices[i]))
 			use_and_close(self->vmm.fd[VMM_KVM_VFIO], &devices[i]);
 	}
@@ -1379,7 +1397,7 @@ static bool find_slot(const struct vfio_test_device *device, char *path,
 	DIR *dir;
 	FILE *f;
 
-	/* The slot has the device's address without the function. */
+	/* The slot's address is the device's, without the function. */
 	snprintf(address, sizeof(address), "%.*s\n",
 		 (int)strcspn(device->bdf, "."), device->bdf);
 	dir = opendir("/sys/bus/pci/slots");
@@ -1389,7 +1407,7 @@ static bool find_slot(const struct vfio_test_device *device, char *path,
 		f = fopen(path, "re");
 		if (!f)
 			continue;
-		/* ACPI may name the bus alone, for all its devices. */
+		/* ACPI may name only the bus, for all its devices. */
 		found = fgets(line, sizeof(line), f) &&
 			!strcmp(line, address);
 		fclose(f);
