@@ -41,7 +41,7 @@ static unsigned int group_number(const char *bdf)
 	return strtoul(link, NULL, 10);
 }
 
-/* Opens a group and makes it one that can be added. */
+/* Opens a group and prepares it for ADD. */
 static int protected_group(const char *bdf, int *container)
 {
 	int group = vfio_group_open(group_number(bdf));
@@ -55,7 +55,10 @@ static int protected_group(const char *bdf, int *container)
 	return group;
 }
 
-/* The next one is 4 ms away then, and what is measured takes less. */
+/*
+ * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
+ * less.
+ */
 static void await_timer_interrupt(void)
 {
 	struct timespec before, now;
@@ -74,7 +77,7 @@ static void cheaper(uint64_t *cost, uint64_t start)
 		*cost = now;
 }
 
-/* With @held groups held, the cost of one more. */
+/* The cost of one more group while @held are held */
 static void measure(int dev, unsigned int held, int group)
 {
 	uint64_t add = UINT64_MAX, del = UINT64_MAX, start;

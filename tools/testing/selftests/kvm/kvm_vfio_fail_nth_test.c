@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 1, "no memory: ENOMEM, and nothing changed", and contract 2, "release
- * cannot fail, and our part of it allocates nothing".
+ * Contract 1, "no memory:  ENOMEM", with nothing changed, and contract 2,
+ * "release cannot fail, and KVM-VFIO allocates no memory for it".
  *
  * Each operation of KVM-VFIO in each chain of ioctls is repeated with its first
  * allocation failing, then its second, and so on, until it succeeds without a
  * failure having happened (FAILSLAB, /proc/self/task/TID/fail-nth).  After each
- * failure the state is what it was, and the same operation works.  Some failures
- * are made good by the kernel itself: then the operation has succeeded, too.
+ * failure the state must be what it was before, and the same operation must
+ * work.  The kernel makes up for some failures; then the operation has
+ * succeeded.
  *
- * What the kernel allocates in the system call but outside of KVM-VFIO fails here as
- * well (the fd and the file of KVM_CREATE_DEVICE, what kmemleak keeps for each
- * object), and must be undone as well.
+ * Allocations of the system call outside of KVM-VFIO fail here as well (the fd
+ * and the file of KVM_CREATE_DEVICE, kmemleak's record of each object), and
+ * must be undone, too.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -39,9 +40,7 @@
 static struct vfio_test_device devices[2];
 static bool have_cdev;
 
-/*
- * Faults: the file is open beforehand, as opening it allocates.
- */
+/* Faults.  The file is opened beforehand, because opening it allocates. */
 static int fail_nth_fd;
 
 static void fault_arm(unsigned int nth)
@@ -52,7 +51,7 @@ static void fault_arm(unsigned int nth)
 	VFIO_ASSERT(write(fail_nth_fd, text, len) == len, "write fail-nth");
 }
 
-/* How many allocations are left before the one that fails; 0 if it did. */
+/* How many allocations are left until one fails; 0 if it has failed */
 static unsigned int fault_disarm(void)
 {
 	char text[16] = "";
@@ -72,14 +71,15 @@ static void fault_open(void)
 		 syscall(SYS_gettid));
 	fail_nth_fd = open(path, O_RDWR | O_CLOEXEC);
 	VFIO_ASSERT(fail_nth_fd >= 0, "open %s", path);
-	/* Else only atomic allocations fail; and the log is for others. */
+	/*
+	 * Otherwise only atomic allocations would fail.  Keep the kernel log
+	 * clean.
+	 */
 	VFIO_ASSERT(!__sysfs_write(FAILSLAB "/ignore-gfp-wait", "N") &&
 		    !__sysfs_write(FAILSLAB "/verbose", "0"), "set failslab");
 }
 
-/*
- * The chains: what is open when a file is added, and how
- */
+/* The chains: what is open when a file is added, and in which state */
 enum {
 	ADD_GROUP,		/* in a container */
 	ADD_SECOND_GROUP,	/* KVM holds another one already */
@@ -95,7 +95,7 @@ static bool is_group(unsigned int kind)
 	return kind != ADD_CDEV && kind != ADD_BOUND_CDEV;
 }
 
-/* KVM has a debugfs folder for each VM while it is there. */
+/* KVM has a debugfs folder for each VM. */
 static bool vm_is_there(int vm)
 {
 	char path[PATH_SIZE];
@@ -236,7 +236,7 @@ FIXTURE_TEARDOWN(fail_nth)
 	vfio_close_all(&self->before);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		EXPECT_TRUE(vfio_group_is_free(devices[i].group));
-	/* A cdev that is still held would make this hang. */
+	/* This would hang if a cdev were still held. */
 	if (!is_group(variant->kind)) {
 		EXPECT_EQ(0, __sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
 					   devices[0].bdf));
@@ -251,7 +251,7 @@ static bool can_leave(unsigned int kind)
 	       kind == ADD_COMPAT_GROUP;
 }
 
-/* What is not held can leave its container, and then comes back. */
+/* A group that is not held can leave its container.  It joins it again. */
 static bool leaves_and_joins(unsigned int kind, int group, int container)
 {
 	int ret = __vfio_group_unset_container(group);
@@ -283,7 +283,7 @@ static void print_sweep(const char *what, const struct sweep *sweep)
 		       sweep->made_good);
 }
 
-/* One ADD with its nth allocation failing; false once none is left to fail. */
+/* One ADD with its nth allocation failing; false if it has fewer than n. */
 static bool add_fails(int dev, int file, unsigned int nth, struct sweep *sweep)
 {
 	struct vfio_refs before, after;
@@ -324,7 +324,7 @@ TEST_F_TIMEOUT(fail_nth, add, TEST_SECONDS)
 		ASSERT_GT(MAX_NTH, ++nth);
 	}
 	print_sweep("ADD", &sweep);
-	/* The member and the external user: else nothing was tried. */
+	/* At least the member and the external user are allocated. */
 	EXPECT_LE(2U, sweep.failed);
 }
 
@@ -356,10 +356,11 @@ TEST_F(fail_nth, close)
 }
 
 /*
- * The way of a VMM to a held group, most of which is not KVM-VFIO: with whatever
- * failed before or in ADD, nothing stays held and the VM goes, and what worked works.
- * Not the opening of a device: there ACPI and vfio-pci of 6.12 use freed memory when
- * an allocation fails, which is not ours to mend.
+ * All steps of a VMM up to a held group, most of which are not KVM-VFIO.
+ * Whatever fails, in ADD or before, nothing stays held, the VM can be
+ * destroyed, and what worked before still works.  Devices are not opened:  ACPI
+ * and vfio-pci of 6.12 use freed memory there when an allocation fails, which
+ * is outside of this project.
  */
 #define MAX_CHAIN_NTH	2000
 
@@ -371,7 +372,7 @@ struct chain {
 	int device;
 };
 
-/* True if it, or what comes before it, is refused. */
+/* True if the step, or one before it, is refused */
 static bool __chain_run(struct chain *chain, unsigned int kind)
 {
 	int ret;
@@ -398,7 +399,7 @@ static void chain_open(struct chain *chain, unsigned int kind)
 	chain->device = -1;
 }
 
-/* The device keeps its VM, so all has to go before it is looked for. */
+/* The device keeps its VM, so everything must be closed before the check. */
 static bool chain_close(struct chain *chain)
 {
 	bool gone;
@@ -503,7 +504,7 @@ FIXTURE_TEARDOWN(create)
 	EXPECT_EQ(0U, kmsg_splats(self->log));
 }
 
-/* Contract 1, 2: a device that could not be made is not in the way of the next. */
+/* Contract 1, 2: a device that could not be made does not stop the next one. */
 TEST_F_TIMEOUT(create, create, TEST_SECONDS)
 {
 	struct sweep sweep = { 0 };
@@ -544,8 +545,8 @@ TEST_F(create, close_empty)
 }
 
 /*
- * Is a failure noticed, and is an operation that allocates told from one that does
- * not?  With something that is known to allocate: opening a file.
+ * Checks that a failure is noticed, and that an operation that allocates is
+ * told apart from one that does not.  Opening a file is known to allocate.
  */
 TEST(faults_are_injected)
 {

@@ -4,26 +4,25 @@
  * devices and KVM-VFIO devices at the same time, with valid and invalid arguments,
  * and a model of the contract (lib/vfio_model.c) has to explain every answer.
  *
- * A round is a random script for each actor.  They run freely; what they did,
- * when it began and ended, and what came of it is written down, and when all is
- * quiet the model looks for an order that explains it.  Then the kernel is probed
- * for what the model takes for true now.  After some rounds everything is closed:
- * nothing may be left.
+ * In each round every actor runs a random script, all at the same time.  Each
+ * operation is recorded with its begin, end and result.  When all have
+ * finished, the model looks for an order of the operations that explains the
+ * results.  Then the kernel is asked whether its state is what the model says.
+ * After some rounds everything is closed, and nothing may be left.
  *
- * Beside all that, a process reads again and again what the kernel tells people of the
- * VMs: it has to be right by itself each time.
+ * Meanwhile another process reads what the kernel shows of the VMs.  Each text
+ * must be consistent in itself.
  *
- * File descriptors are fixed numbers ("slots"), and close() is dup3() of an
- * eventfd over the slot: so no thread ever meets a number that was reused behind
- * the model's back.  A new file is moved into its slot from the number that the
- * kernel chose, which only its own thread knows; a fork waits until no thread has
- * such a number, so that the child's copy consists of slots.
+ * File descriptors are fixed numbers ("slots"), and close() is a dup3() of an
+ * eventfd over the slot.  So no number is reused without the model's knowledge.
+ * A new file is moved into its slot from the number that the kernel chose,
+ * which only its own thread knows.  A fork waits until no thread has such a
+ * number, so the child has slots only.
  *
- *	FUZZ_S=SECONDS		how long (60)
- *	KVM_VFIO_SEED=N		repeats the scripts; how they mix is up to the scheduler
- *	KVM_VFIO_ROUND=N	begins with that round, or the one before it after which
- *				everything was closed
- *	KVM_VFIO_ROUNDS=N	ends after so many
+ * FUZZ_S=SECONDS		seconds to run (60)
+ * KVM_VFIO_SEED=N		repeats the scripts; how they mix is up to the
+ * scheduler KVM_VFIO_ROUND=N	begins with that round, or the one before it
+ * after which everything was closed KVM_VFIO_ROUNDS=N	ends after so many
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -55,12 +54,12 @@
 #include "vfio_util.h"
 
 #define FIRST_FD	200
-#define MIN_SECONDS	60	/* from here on each operation has to come both ways */
+#define MIN_SECONDS	60	/* shorter runs may miss results of operations */
 #define STUCK_SECONDS	120
 #define EPOCH_ROUNDS	16
 #define BUFFER_SIZE	(64 * 1024UL)
 #define BAD_ADDRESSES	4
-#define READER_NICE	10	/* less than the others, who share its CPU */
+#define READER_NICE	10	/* lower priority than the others on its CPU */
 #define KVM_DEBUGFS	"/sys/kernel/debug/kvm"
 #define ALL_SLOTS	((1U << SLOTS) - 1)
 
@@ -76,7 +75,7 @@ struct shared {
 	pid_t child;
 	int priority[ACTOR_CHILD];
 	struct op_list lists[ACTORS];
-	pthread_mutex_t gate;	/* to take before: who waits for it comes next */
+	pthread_mutex_t gate;	/* taken before: makes the order fair */
 	pthread_mutex_t reading;
 	unsigned long reads;
 	char wrong[256];
@@ -99,7 +98,8 @@ static unsigned int splats;
 static unsigned long total[OP_KINDS][2];	/* failed, succeeded */
 
 /*
- * Random numbers: what a round does depends on the seed and its number alone.
+ * Random numbers.  A round depends only on the seed and on the number of the
+ * round.
  */
 static uint64_t random_state;
 
@@ -127,9 +127,7 @@ static uint64_t tick(void)
 	return __atomic_add_fetch(&shared->clock, 1, __ATOMIC_SEQ_CST);
 }
 
-/*
- * Doing it
- */
+/* Running an operation */
 static int slot_fd(unsigned int slot)
 {
 	return FIRST_FD + slot;
@@ -175,7 +173,7 @@ static int run_get_device(const struct op *op)
 				     name)), op->to);
 }
 
-/* What makes a file; not while another thread forks. */
+/* Operations that make a file; not while another thread forks */
 static int run_opener(const struct op *op)
 {
 	int ret;
@@ -227,7 +225,10 @@ static int run_device_info(const struct op *op)
 	return result_of(ioctl(slot_fd(op->a), VFIO_DEVICE_GET_INFO, &info));
 }
 
-/* POWER maps nothing before memory is registered; all at once, when it is quiet. */
+/*
+ * On POWER memory must be registered before it is mapped; done while all is
+ * quiet.
+ */
 static int run_map(const struct op *op)
 {
 	int fd = slot_fd(op->a), ret;
@@ -380,8 +381,8 @@ static int run_op(const struct op *op)
 }
 
 /*
- * Gives the others some time.  On one CPU, an operation is interrupted where a
- * thread of a higher priority wakes up in the middle of it.
+ * Gives the other actors some time.  On one CPU, a thread of higher priority
+ * that wakes up interrupts an operation in the middle.
  */
 static void spin(unsigned int n)
 {
@@ -398,7 +399,7 @@ static void spin(unsigned int n)
 	}
 }
 
-/* The answer counts only once it is written down. */
+/* A result counts only once it is recorded. */
 static void run_one(struct op *op)
 {
 	spin(op->spin);
@@ -418,9 +419,7 @@ static void run_list(unsigned int actor)
 		run_one(&list->op[i]);
 }
 
-/*
- * The host: a process that has none of the files
- */
+/* The host: a process that has none of the files open */
 static void host_serve(int sock)
 {
 	char byte;
@@ -464,9 +463,7 @@ static void host_wait(void)
 	VFIO_ASSERT(read(host_sock, &byte, 1) == 1, "the host is gone");
 }
 
-/*
- * The reader: as long as it has a file open, that counts as a use of kvm.ko
- */
+/* The reader.  A file that it has open counts as a use of kvm.ko. */
 static void read_one(const char *vm)
 {
 	static struct vfio_show show;
@@ -569,7 +566,7 @@ static unsigned int random_slot(unsigned int class)
 	return slots_of[class].first + random_below(slots_of[class].nr);
 }
 
-/* Now and then any fd at all. */
+/* Sometimes any fd at all */
 static unsigned int random_fd(unsigned int class, bool wild)
 {
 	return wild && one_in(12) ? random_below(FD_MAX) : random_slot(class);
@@ -590,7 +587,7 @@ static unsigned int random_variant(unsigned int nr)
 	return one_in(8) ? random_below(nr) : 0;
 }
 
-/* Where a kind's first fd comes from. */
+/* The operation that opens a kind of file first */
 static unsigned int class_of_a(unsigned int kind)
 {
 	switch (kind) {
@@ -673,9 +670,9 @@ static struct op *script(unsigned int actor, unsigned int kind)
 }
 
 /*
- * MAP_DMA is another ioctl for a device, so it never gets one.  In a container of
- * POWER, another process gets EPERM for whatever it asks: the child leaves them
- * alone, and its memory is not mapped.
+ * MAP_DMA has the number of another ioctl of devices, so it is never done on a
+ * device.  In a container on POWER another process gets EPERM for everything,
+ * so the child does not use containers there.
  */
 static void script_any(unsigned int actor)
 {
@@ -708,7 +705,7 @@ static void script_many(unsigned int actor, unsigned int nr)
 		script_any(actor);
 }
 
-/* What a VMM does, as far as the others let it; random operations need long. */
+/* The usual steps of a VMM: random operations would rarely get that far. */
 static void script_vmm(unsigned int actor)
 {
 	unsigned int group = random_slot(SLOT_GROUP), n = random_below(MODEL_GROUPS);
@@ -804,7 +801,7 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* A child that was killed ends at the earliest after what it wrote down last. */
+/* A child that was killed ended after the last operation that it recorded. */
 static void reap_child(void)
 {
 	struct op_list *list = &shared->lists[ACTOR_CHILD];
@@ -832,7 +829,7 @@ static void reap_child(void)
 	exit->inv = last;
 }
 
-/* The host waits for whoever has a device open: nobody else will close it. */
+/* The host waits until the device is closed, which nobody else does now. */
 static void close_devices(void)
 {
 	unsigned int slot;
@@ -894,9 +891,7 @@ static bool explain(void)
 	return false;
 }
 
-/*
- * Probes: what the model says of now, one by one
- */
+/* Probes: is each statement of the model about the current state true? */
 static struct op *probe_op(unsigned int kind, unsigned int a, unsigned int b)
 {
 	struct op *op;
@@ -936,7 +931,7 @@ static bool probe_close(unsigned int slot)
 	return probe_run(op);
 }
 
-/* A slot to open something into, if one is free. */
+/* A free slot, if there is one */
 static bool free_slot(unsigned int class, uint8_t *slot)
 {
 	for (*slot = slots_of[class].first;
@@ -946,7 +941,7 @@ static bool free_slot(unsigned int class, uint8_t *slot)
 	return false;
 }
 
-/* An open that should fail, or one that is undone. */
+/* An open that has to fail; one that succeeds is undone. */
 static bool probe_open(unsigned int kind, unsigned int n)
 {
 	struct op *op = probe_op(kind, 0, 0);
@@ -1005,9 +1000,7 @@ static bool probe_all(void)
 	return ok;
 }
 
-/*
- * Epochs: everything open is new, and nothing is left at the end
- */
+/* Epochs: each begins with new files only, and leaves nothing behind */
 #ifdef __KVM_HAVE_SPAPR_TCE
 static int table_open(int vm, uint64_t offset, unsigned int liobn)
 {
@@ -1059,7 +1052,7 @@ static bool set_up_group(unsigned int n)
 		probe(OP_ADD, SLOT_KVM_VFIO, SLOT_GROUP + n);
 }
 
-/* What random operations would need long for. */
+/* State that random operations would rarely reach */
 static bool set_up(void)
 {
 	struct op *op = probe_op(OP_OPEN_CONTAINER, 0, 0);
@@ -1122,7 +1115,7 @@ static bool host_rebinds(void)
 	return ok;
 }
 
-/* Nothing is open: both ways of an unbind, then all groups are there again. */
+/* Nothing is open: both kinds of unbind, after which all groups are back. */
 static bool host_gives_back(void)
 {
 	unsigned int i = random_below(MODEL_GROUPS);
@@ -1132,9 +1125,9 @@ static bool host_gives_back(void)
 }
 
 /*
- * KVM keeps vfio.ko only as long as a device has members: take those away that
- * have an fd, close all but the KVM-VFIO devices, and count.  Bound devices use
- * vfio.ko, too, as they did at the start.
+ * KVM keeps vfio.ko only while a device has members.  Delete the members that
+ * have an fd, close all but the KVM-VFIO devices, and count the uses of
+ * vfio.ko.  Bound devices use it as well, as they did at the start.
  */
 static bool no_members(const struct vfio_refs *refs_before)
 {
@@ -1277,7 +1270,7 @@ static void memory_init(void)
 	bad_address[0] = NULL;
 	bad_address[1] = at + page;
 	bad_address[2] = at + page - 2;
-	/* where the kernel has its memory */
+	/* addresses of the kernel's half */
 	bad_address[3] = (void *)(1UL << 63 | 1UL << 62);
 	buffer = vfio_dma_buffer(BUFFER_SIZE);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -1298,7 +1291,7 @@ static void slots_init(void)
 	close(path);
 }
 
-/* Where the kernel can be made to: threads get the CPU in the middle of an ioctl. */
+/* If the kernel can do it: threads get the CPU in the middle of an ioctl. */
 static void preempt_fully(void)
 {
 	debugfs_mount();

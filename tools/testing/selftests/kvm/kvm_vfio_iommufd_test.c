@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 5: what the KVM-VFIO device promises for the files of iommufd: device
- * cdevs (/dev/vfio/devices/vfioN), and groups that an iommufd serves instead of a
- * container.
+ * Contract 5: what the KVM-VFIO device promises for files that belong to
+ * iommufd: device cdevs (/dev/vfio/devices/vfioN), and groups on an iommufd
+ * instead of in a container.
  *
- * Which VM a VFIO driver gets is what VFIO looks up when a cdev is bound, or a
- * device of a group is opened for the first time.  That, and what KVM is told about
- * its assigned devices, is counted with kprobe events.  Every successful ADD counts
- * as one held file; after every test, kvm_arch_start_assignment() and
+ * Kprobe events show which VM a VFIO driver gets (VFIO looks it up when a cdev
+ * is bound, or when a device of a group is opened for the first time), and
+ * count what KVM is told about its assigned devices.  Every successful ADD
+ * counts as one held file; after every test, kvm_arch_start_assignment() and
  * kvm_arch_end_assignment() have been called once for each.
  *
- * A bound cdev keeps its group from being opened: this is how the tests see from
- * outside whether KVM still holds the file of one.
+ * While a cdev is bound its group cannot be opened.  This shows from outside
+ * whether KVM still holds the file of a bound cdev.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -37,7 +37,7 @@
 #include "vfio_util.h"
 
 #define BUFFER_SIZE	(1024 * 1024UL)
-#define HOST_SECONDS	60	/* the host's part takes far less, or hangs */
+#define HOST_SECONDS	60	/* the host takes far less, or hangs */
 #define TEST_SECONDS	180
 #define PATH_SIZE	512
 
@@ -210,7 +210,7 @@ static int open_device(int group, const struct vfio_test_device *device,
 }
 
 /*
- * The host takes a device back, in a process that keeps no file of the test.
+ * The host takes a device back, in a process that has no file of the test open.
  */
 struct host {
 	pid_t pid;
@@ -241,7 +241,7 @@ static bool host_waits_for_files(struct host *host)
 	return found;
 }
 
-/* Ended, with this exit code, or -ECHILD while it has not. */
+/* The exit code of the process, or -ECHILD while it runs */
 static int host_result(struct host *host)
 {
 	int status;
@@ -253,7 +253,9 @@ static int host_result(struct host *host)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
-/* Until the host waits for the files of the device; false if it does not. */
+/*
+ * Waits until the host waits for the files of the device; false if it does not.
+ */
 static bool host_is_stopped(struct host *host)
 {
 	time_t deadline = time(NULL) + HOST_SECONDS;
@@ -276,9 +278,7 @@ static int host_wait(struct host *host)
 	return ret;
 }
 
-/*
- * What every test starts with, and what has to be true after it
- */
+/* What every test starts with, and what must be true after it */
 struct start {
 	struct vfio_before before;
 	unsigned int vms;
@@ -288,7 +288,7 @@ static void start(struct start *start)
 {
 	unsigned int i;
 
-	/* A test that failed may have left a device with the host. */
+	/* A test that failed may not have given the device back. */
 	for (i = 0; i < nr_devices; i++)
 		vfio_bind(devices[i].bdf);
 	warn_once_rearm();
@@ -400,14 +400,14 @@ TEST_F(cdev, refusals)
 	EXPECT_EQ(-EBADF, __kvm_vfio_del(self->holder.dev, self->cdev));
 	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, copy));
 
-	/* The file of a device that a group gave is no cdev. */
+	/* A device fd that came from a group is no cdev. */
 	group = vfio_group_open(devices[0].group);
 	vfio_group_set_container(group, self->iommufd);
 	EXPECT_EQ(-EINVAL, __hold(self->holder.dev,
 				  vfio_group_device(group, devices[0].bdf)));
 }
 
-/* An open group keeps its cdevs from being bound, not from being added. */
+/* While a group is open its cdevs cannot be bound, but they can be added. */
 TEST_F(cdev, group_is_open)
 {
 	int group = vfio_group_open(devices[0].group);
@@ -434,7 +434,7 @@ TEST_F(cdev, bound_device_keeps_its_vm)
 	EXPECT_FALSE(vm_is_there(self->holder.vm));
 }
 
-/* A file that was added too late, or was not bound, pins no VM. */
+/* A file that was added too late, or was never bound, pins no VM. */
 TEST_F(cdev, others_pin_no_vm)
 {
 	hold(self->holder.dev, self->cdev);
@@ -480,7 +480,7 @@ static void open_and_add(struct open_cdev *open, const struct vfio_test_device *
 				   ioas_alloc(open->fd[FD_IOMMUFD])), "attach");
 }
 
-/* Closes one after the other, and looks after each what is held still. */
+/* Closes one file after the other, and checks each time what is still held. */
 static bool close_in_order(struct open_cdev *open,
 			   const struct vfio_test_device *device, unsigned int n)
 {
@@ -522,7 +522,9 @@ TEST_F_TIMEOUT(cdev, any_close_order, TEST_SECONDS)
 	}
 }
 
-/* Contract 2: a new device for the same VM: its files were let go of. */
+/*
+ * Contract 2: a new device for the same VM: the old one's files were released.
+ */
 TEST_F(cdev, device_made_anew)
 {
 	unsigned int i;
@@ -541,7 +543,7 @@ TEST_F(cdev, device_made_anew)
  * Two files of one device
  */
 
-/* Contract 5: both count, and each is let go of on its own. */
+/* Contract 5: both count, and each is released on its own. */
 TEST_F(cdev, defect29_two_files_both_count)
 {
 	int second = cdev_open(&devices[0]), dev = self->holder.dev;
@@ -555,7 +557,7 @@ TEST_F(cdev, defect29_two_files_both_count)
 	EXPECT_EQ(-ENOENT, __kvm_vfio_del(dev, self->cdev));
 	EXPECT_EQ(-EEXIST, __hold(dev, second));
 	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], self->holder.kvm, NULL));
-	/* The VM is that of each file. */
+	/* Each file has the VM. */
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
 	close(self->cdev);
 	EXPECT_EQ(self->holder.kvm, cdev_bind(second, self->iommufd));
@@ -621,8 +623,8 @@ FIXTURE_TEARDOWN(second_file)
 }
 
 /*
- * A device is bound once.  That the second BIND is refused must change nothing for
- * the first: neither the VM that the device keeps nor its count.
+ * A device can be bound once.  The second BIND is refused, and must change
+ * nothing for the first: neither the VM that the device keeps nor its count.
  */
 TEST_F(second_file, bind_is_refused)
 {
@@ -634,7 +636,7 @@ TEST_F(second_file, bind_is_refused)
 	EXPECT_EQ(variant->first_held, vm_is_there(self->holder.vm));
 	close(self->cdev);
 	EXPECT_FALSE(vm_is_there(self->holder.vm));
-	/* The other VM is gone and was the second file's. */
+	/* The second file's VM is gone. */
 	EXPECT_EQ(0U, cdev_bind(self->second, self->iommufd));
 }
 
@@ -702,7 +704,7 @@ TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
 	ASSERT_TRUE(host_is_stopped(&host));
 	if (variant->del) {
 		EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
-		/* Now it is an open fd of the user that it waits for. */
+		/* Now the host waits for an open fd of user space. */
 		EXPECT_TRUE(host_is_stopped(&host));
 		close(self->cdev);
 	} else {
@@ -711,7 +713,7 @@ TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
 	EXPECT_EQ(0, host_wait(&host));
 	EXPECT_EQ(-1, cdev_number(&devices[0]));
 
-	/* And it can be given again. */
+	/* And the device can be bound again. */
 	vfio_bind(devices[0].bdf);
 	if (!variant->del)
 		self->holder.dev = kvm_vfio_create(self->holder.vm);
@@ -750,7 +752,7 @@ TEST_F(cdev, coherency_counted_once)
  * Two VMs
  */
 
-/* Which VM the driver gets if the file is bound now. */
+/* The VM that the driver gets if the file is bound now */
 static uint64_t vm_at_bind(int cdev)
 {
 	int iommufd = iommufd_open();
@@ -770,7 +772,7 @@ TEST_F(cdev, newest_holder_is_seen)
 	hold(newer.dev, self->cdev);
 	EXPECT_EQ(newer.kvm, vm_at_bind(self->cdev));
 
-	/* The old one goes, the newer one's VM stays the driver's. */
+	/* The older holder releases; the driver keeps the newer one's VM. */
 	holder_close(&self->holder);
 	EXPECT_FALSE(vm_is_there(self->holder.vm));
 	holder_close(&newer);
@@ -833,9 +835,7 @@ TEST_F(cdev, attributes)
 	EXPECT_EQ(-ENXIO, __kvm_vfio_set_spapr_tce(dev, fd, -1));
 }
 
-/*
- * A group that an iommufd serves in the place of a container
- */
+/* A group on an iommufd instead of in a container */
 FIXTURE(compat)
 {
 	struct start start;
@@ -894,7 +894,7 @@ TEST_F(compat, iommufd_or_container)
 	}
 }
 
-/* Contract 5, 2: user space's own fds do not matter. */
+/* Contract 5, 2:  KVM holds the group even if user space closes its fds. */
 TEST_F(compat, kvm_keeps_the_group)
 {
 	hold(self->holder.dev, self->group);
@@ -1003,7 +1003,10 @@ TEST_F_TIMEOUT(compat, unbind_does_not_wait, TEST_SECONDS)
 	EXPECT_EQ(-ENOENT, __kvm_vfio_del(dev, group));
 	EXPECT_EQ(-EINVAL, __hold(dev, group));
 
-	/* A fresh group, whatever is left of the old one. */
+	/*
+	 * The device comes back in a fresh group, whatever is left of the old
+	 * one.
+	 */
 	vfio_bind(devices[0].bdf);
 	close(group);
 	group = vfio_group_open(devices[0].group);
@@ -1011,7 +1014,7 @@ TEST_F_TIMEOUT(compat, unbind_does_not_wait, TEST_SECONDS)
 	EXPECT_EQ(0, __hold(dev, group));
 }
 
-/* A dead member does not keep the group on the iommufd, or its fd open. */
+/* A dead member keeps neither the group on the iommufd nor its fd open. */
 TEST_F_TIMEOUT(compat, dead_member_holds_nothing, TEST_SECONDS)
 {
 	struct host host;
@@ -1019,7 +1022,7 @@ TEST_F_TIMEOUT(compat, dead_member_holds_nothing, TEST_SECONDS)
 	hold(self->holder.dev, self->group);
 	host_unbind(&host, &devices[0]);
 	ASSERT_EQ(0, host_wait(&host));
-	/* Of the two, VFIO drops a container with the last device. */
+	/* Only a container is dropped by VFIO together with the last device. */
 	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
 	EXPECT_EQ(-EINVAL, __vfio_group_unset_container(self->group));
 	close(self->group);

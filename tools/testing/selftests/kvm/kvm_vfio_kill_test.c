@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 2: a VMM killed at any instant: nothing stays held; the next open of
- * the group succeeds.
+ * Contract 2: if a VMM is killed at any point, nothing stays held, and the next
+ * open of the group succeeds.
  *
- * A child process plays the VMM: it sets everything up and then adds and deletes
- * its group, opens and closes the device, changes the container and makes its
- * KVM-VFIO device anew, all at once in several threads.  It counts its steps in
- * shared memory.  At a random step SIGKILL ends it, and after waitpid() the group
- * must open at once, without a retry, and take part in a full set-up.
+ * A child process plays the VMM: it sets everything up and then adds and
+ * deletes its group, opens and closes the device, changes the container and
+ * makes its KVM-VFIO device anew, all at once in several threads.  It counts
+ * its steps in shared memory.  SIGKILL ends it at a random step.  After
+ * waitpid() the group must open at once, without a retry, and a full set-up
+ * with it must work.
  *
  * Why "at once" is right: each thread drops its files and runs its task work
  * (where the last references to files go) in do_exit(), before exit_notify(), and
@@ -16,8 +17,9 @@
  *
  * After some kills to warm up, the slab caches and the free memory are compared
  * with those after all kills.  The limit is half an object and half a page for
- * each kill, so that one lost for each kill is seen and noise is not;
- * the last part of the test takes one for each and checks that this is noticed.
+ * each kill, so that a loss of one for each kill is seen and noise is not.  The
+ * last part of the test loses one for each on purpose and checks that this is
+ * noticed.
  *
  * KVM_VFIO_SEED=N repeats a run, as far as the scheduler repeats itself;
  * KVM_VFIO_KILLS=N changes how often (200).
@@ -58,7 +60,7 @@
 #define SETTLE_SECONDS	10	/* kfree_rcu() may keep an object for 5 */
 #define BUFFER_SIZE	(1024 * 1024UL)
 
-/* What the VMM counts, and how far it gets before it is killed. */
+/* What the VMM counts, and how far it gets before it is killed */
 enum {
 	STEP_SETUP,
 	STEP_ADD,
@@ -106,9 +108,7 @@ static unsigned int random_below(unsigned int limit)
 	return (random_state >> 16) % limit;
 }
 
-/*
- * The VMM.  Its threads get in each other's way, so they take what they get.
- */
+/* The VMM.  Its threads disturb each other, so any result is accepted. */
 static struct vmm victim;
 
 static int victim_kvm_vfio(void)
@@ -229,7 +229,7 @@ static bool victim_is_gone(pid_t pid)
 	return info.si_pid == pid;
 }
 
-/* Until the VMM has made @nr steps of @kind; then a moment more. */
+/* Waits until the VMM has made @nr steps of @kind, and then a moment more. */
 static void wait_for_step(pid_t pid, unsigned int kind, unsigned int nr)
 {
 	time_t deadline = time(NULL) + STUCK_SECONDS;
@@ -252,7 +252,7 @@ static void wait_for_step(pid_t pid, unsigned int kind, unsigned int nr)
 		__asm__ __volatile__("" : : : "memory");
 }
 
-/* True if it was the signal that ended it, at the step that was meant. */
+/* True if the signal ended the VMM at the intended step */
 static bool kill_one(void)
 {
 	unsigned int kind = random_below(STEP_KINDS);
@@ -273,7 +273,10 @@ static bool kill_one(void)
 	return there && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-/* What the next VMM does; with its device every now and then, as that is slow. */
+/*
+ * What the next VMM does.  The device is opened only sometimes, because that is
+ * slow.
+ */
 static int set_up_and_tear_down(void *arg)
 {
 	struct vmm vmm;
@@ -305,7 +308,9 @@ static void kill_many(struct results *results, unsigned int nr)
 		if (run_in_child(set_up_and_tear_down, &with_device))
 			results->set_up_failed++;
 		results->kills++;
-		/* No use in going on with a group that stays busy. */
+		/*
+		 * There is no point in going on with a group that stays busy.
+		 */
 		if (results->open_failed || results->set_up_failed)
 			return;
 	}
@@ -314,10 +319,11 @@ static void kill_many(struct results *results, unsigned int nr)
 /*
  * What may leak
  *
- * SLUB counts the free objects of a slab that a CPU allocates from as taken: with
- * 64 KiB pages hundreds.  Shrinking a cache ends that, and reading the numbers
- * must not begin it again.  So all files are open beforehand, and what is written
- * to "shrink" is so long that the kernel's copy comes from no watched cache.
+ * SLUB counts the free objects of a slab that a CPU allocates from as taken:
+ * with 64 KiB pages hundreds.  Shrinking a cache ends that, and reading the
+ * numbers must not begin it again.  So all files are opened beforehand, and the
+ * text written to "shrink" is so long that the kernel's copy of it does not
+ * come from a cache that is watched.
  */
 #define MAX_CACHES	64
 #define SHRINK_SIZE	2000
@@ -445,7 +451,7 @@ static long sum_numbers(const char *path, const char *format)
 	return sum;
 }
 
-/* With what CPUs keep for themselves, which comes and goes by megabytes. */
+/* Includes the pages in per-CPU lists, which vary by megabytes. */
 static long available_kib(void)
 {
 	long kib = sum_numbers("/proc/meminfo", "MemAvailable: %ld");
@@ -455,12 +461,14 @@ static long available_kib(void)
 	return kib + pages * (getpagesize() >> 10);
 }
 
-/* Waits for what RCU frees, then has the caches tidied up and counted. */
+/*
+ * Waits until RCU has freed what it has to, then shrinks the caches and counts.
+ */
 static void read_memory(struct memory *memory)
 {
 	unsigned int i;
 
-	/* The first one hands over what kfree_rcu() keeps. */
+	/* The first wait makes kfree_rcu() hand over what it keeps. */
 	for (i = 0; i < 2; i++) {
 		drop_page_cache();
 		VFIO_ASSERT(!syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0),
@@ -512,7 +520,7 @@ static struct limits limits_for(unsigned int kills)
 	};
 }
 
-/* What is lost stays lost; what is only late gets some seconds. */
+/* A leak stays; memory that is freed late gets some seconds. */
 static void read_settled_memory(const struct memory *before,
 				struct memory *after, const struct limits *limits)
 {
@@ -551,8 +559,9 @@ static bool leak_is_noticed(const struct memory *before,
 }
 
 /*
- * KASAN keeps megabytes of freed objects for a while, and counts them as taken.  A
- * kernel that has it has kmemleak as well, which the lab asks at the end.
+ * KASAN keeps megabytes of freed objects for a while and counts them as used.
+ * A lab kernel with KASAN has kmemleak as well, which the lab checks at the
+ * end.
  */
 static bool kernel_has_kasan(void)
 {
@@ -621,7 +630,7 @@ static void run(unsigned int kills)
 			 "module_use_counts_back\n");
 	ksft_test_result(count_vms() == vms, "no_vm_left\n");
 	report_memory(&memory, kills);
-	/* Of which stock has one, on POWER. */
+	/* On POWER, stock has one. */
 	ksft_test_result(!kmsg_splats(log), "defect13_no_kernel_warning\n");
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * External users of VFIO beside KVM, and containers that the emulated machines do
- * not have: with the help of the lab module (tests/lab/module), which is a
- * second external user and an IOMMU driver that does what it is told.
+ * External users of VFIO beside KVM, and kinds of containers that the emulated
+ * machines do not have.  The lab module (tests/lab/module) provides both: it is
+ * a second external user, and an IOMMU driver that does what a test sets.
  *
- *	tests/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
+ * 	tests/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
  *
  * KVM_VFIO_MODULES=DIR names the folder of kvm_vfio_lab.ko (default: where a lab
  * machine has it).
@@ -50,7 +50,7 @@
 
 static struct vfio_test_device devices[2];
 
-/* What an IOMMU with real hardware says of each device alone. */
+/* What a real IOMMU answers about each single device */
 static bool can_be_coherent[2];
 
 /*
@@ -121,7 +121,9 @@ static long lab_set_kvm(int fd, long handle, int vm)
 	return lab_struct(fd, KVM_VFIO_LAB_SET_KVM, &arg);
 }
 
-/* How containers of a type start; all zeros but "unknown" when the module does. */
+/*
+ * The defaults of a type; after the module was loaded all are 0 but "unknown".
+ */
 static struct kvm_vfio_lab_behaviour plain(unsigned int type)
 {
 	return (struct kvm_vfio_lab_behaviour){ .type = type, .unknown = -ENOTTY };
@@ -218,9 +220,7 @@ static void find_coherent(void)
 	}
 }
 
-/*
- * Probes: how often KVM was told that DMA may be noncoherent, or not any more
- */
+/* Probes: how often KVM was told that noncoherent DMA begins, or ends */
 
 enum {
 	PROBE_REGISTER,
@@ -235,9 +235,7 @@ static struct vfio_probe probes[PROBE_MAX] = {
 
 static bool have_probes;
 
-/*
- * What every test starts with, and what has to be true after it
- */
+/* What every test starts with, and what must be true after it */
 struct start {
 	struct vfio_before before;
 	struct kvm_vfio_lab_counts counts[KVM_VFIO_LAB_TYPES];
@@ -291,7 +289,7 @@ static bool driver_is_clean(const struct start *start, unsigned int type)
 	return ok;
 }
 
-/* The module itself may have been loaded anew, and counts from 0 then. */
+/* If the module was loaded again, its counts start from 0. */
 static bool is_clean(struct start *start)
 {
 	bool ok = true;
@@ -360,7 +358,7 @@ FIXTURE_TEARDOWN(users)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* A container is back to nothing when its only group left it. */
+/* A container has no IOMMU any more when its only group has left. */
 #define LEAVE_AND_JOIN()						\
 	do {								\
 		ASSERT_EQ(0, __vfio_group_unset_container(self->group)); \
@@ -374,7 +372,7 @@ enum user_kind {
 	USER_MAX
 };
 
-/* UNSET is EBUSY until the last of them is gone, in every order. */
+/* UNSET is EBUSY until the last user is gone, in every order. */
 TEST_F(users, kvm_and_lab_in_each_order)
 {
 	unsigned int n, step;
@@ -399,7 +397,7 @@ TEST_F(users, kvm_and_lab_in_each_order)
 	}
 }
 
-/* The same when their files are closed instead. */
+/* The same when the files of the users are closed instead */
 TEST_F(users, kvm_and_lab_closed_in_each_order)
 {
 	unsigned int n;
@@ -416,7 +414,10 @@ TEST_F(users, kvm_and_lab_closed_in_each_order)
 	}
 }
 
-/* All from one file, half of them put, half closed, KVM in the middle. */
+/*
+ * All from one file: half of them are put, half are closed, with KVM in
+ * between.
+ */
 TEST_F(users, many)
 {
 	long handle[MANY_USERS];
@@ -439,7 +440,7 @@ TEST_F(users, many)
 	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
 }
 
-/* Not one is forgotten: the group is busy until the very last one. */
+/* The group is busy until the very last user is gone. */
 TEST_F(users, busy_until_the_last_of_many)
 {
 	long handle[MANY_USERS];
@@ -454,7 +455,7 @@ TEST_F(users, busy_until_the_last_of_many)
 	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
 }
 
-/* A user is one of the file, whatever its fd number, and keeps it open. */
+/* A user belongs to the file, whatever its fd number, and keeps it open. */
 TEST_F(users, through_other_fds)
 {
 	int fd = dup(self->group);
@@ -518,7 +519,7 @@ TEST_F(users, number_of_the_group)
 	}
 }
 
-/* A user hears what user space hears from the container. */
+/* A user gets the same answers from the container as user space. */
 TEST_F(users, extensions)
 {
 	static const unsigned long more[] = {
@@ -558,7 +559,9 @@ static bool user_is_dead(int fd, long handle)
 	return ok;
 }
 
-/* The host takes the group back: handles are empty, and fresh users come. */
+/*
+ * The host takes the group back: handles are dead, and there can be new users.
+ */
 TEST_F(users, die_by_unbind)
 {
 	int old = self->group, i;
@@ -597,7 +600,7 @@ TEST_F(users, die_by_unbind)
 	lab_put(self->lab, handle[1]);
 }
 
-/* The user names a VM, which lives on for as long as it is named. */
+/* The user sets a VM, which lives on as long as it is set. */
 TEST_F(users, name_a_vm)
 {
 	long handle = lab_get(self->lab, self->group);
@@ -613,7 +616,7 @@ TEST_F(users, name_a_vm)
 	EXPECT_EQ(0, access(path, F_OK));
 	device = vfio_group_device(self->group, devices[0].bdf);
 	EXPECT_EQ(0, lab_set_kvm(self->lab, handle, -1));
-	/* The open device has it, too. */
+	/* The open device has the VM as well. */
 	EXPECT_EQ(0, access(path, F_OK));
 	close(device);
 	EXPECT_EQ(-1, access(path, F_OK));
@@ -665,7 +668,7 @@ TEST_F(no_container, group_on_an_iommufd)
 	lab_put(self->lab, handle[0]);
 	EXPECT_EQ(0, __vfio_group_unset_container(group));
 
-	/* The host takes this one, too. */
+	/* The host takes this device as well. */
 	vfio_group_set_container(group, iommufd);
 	handle[0] = lab_get(self->lab, group);
 	host_unbind(&devices[0]);
@@ -673,7 +676,7 @@ TEST_F(no_container, group_on_an_iommufd)
 	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
 }
 
-/* The node of a device in /dev/vfio/devices has the name of its device in sysfs. */
+/* The node in /dev/vfio/devices has the name of the cdev's device in sysfs. */
 static int cdev_open(const struct vfio_test_device *device)
 {
 	char path[PATH_SIZE], node[PATH_SIZE] = "";
@@ -751,7 +754,7 @@ static void set_both(const int *container)
 	set_iommu(container[1], 1);
 }
 
-/* Whatever a container answers, and whoever it says it belongs to. */
+/* Containers with any answer, and of any process, are accepted. */
 TEST_F(kinds, all_are_accepted)
 {
 	static const struct kvm_vfio_lab_behaviour kinds[] = {
@@ -779,7 +782,7 @@ TEST_F(kinds, all_are_accepted)
 }
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* The driver makes no window, so no table of the VM matches one. */
+/* The driver makes no window, so no table of the VM can match. */
 TEST_F(kinds, spapr_without_windows)
 {
 	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
@@ -793,7 +796,7 @@ TEST_F(kinds, spapr_without_windows)
 }
 #endif
 
-/* How often KVM was told since the test began. */
+/* How often KVM was told since the test began */
 static bool told(const struct start *start, unsigned int begun,
 		 unsigned int ended)
 {
@@ -809,7 +812,9 @@ static bool told(const struct start *start, unsigned int begun,
 	return ok;
 }
 
-/* Noncoherent: neither the container nor the devices vouch for it. */
+/*
+ * A group is noncoherent if neither the container nor its devices are coherent.
+ */
 static bool counts(unsigned int i, int coherent)
 {
 	return coherent <= 0 && !can_be_coherent[i];
@@ -832,7 +837,7 @@ TEST_F(kinds, coherency_follows_the_answer)
 		kvm_vfio_del(self->dev, self->group[0]);
 		EXPECT_TRUE(told(&self->start, n, n));
 	}
-	/* An error of everything is no yes either. */
+	/* An error does not mean yes either. */
 	fails.coherent = 1;
 	fails.check = -EIO;
 	lab_behave(self->container[0], fails);
@@ -841,7 +846,7 @@ TEST_F(kinds, coherency_follows_the_answer)
 	EXPECT_TRUE(told(&self->start, n, n - counts(0, -EIO)));
 }
 
-/* What the lab user is told is the same. */
+/* The lab user is told the same. */
 TEST_F(kinds, coherency_of_a_lab_user)
 {
 	static const int answers[] = { 1, 0, 2, -EIO };
@@ -861,8 +866,8 @@ TEST_F(kinds, coherency_of_a_lab_user)
 }
 
 /*
- * KVM asks at ADD, once, and goes by that answer to the end.  It asks nobody where
- * nothing follows from it.
+ * KVM asks once, at ADD, and keeps to that answer.  On architectures without
+ * noncoherent DMA it does not ask.
  */
 TEST_F(kinds, asked_once)
 {
@@ -876,7 +881,7 @@ TEST_F(kinds, asked_once)
 		EXPECT_EQ((i + 1) * ASKS, asked(&self->start, 0));
 		EXPECT_TRUE(told(&self->start, noncoherent, noncoherent && i));
 		lab_answer_coherent(self->container[0], !i);
-		/* Another member comes and goes. */
+		/* Another member is added and deleted. */
 		lab_answer_coherent(self->container[1], 1);
 		kvm_vfio_add(self->dev, self->group[1]);
 		kvm_vfio_del(self->dev, self->group[1]);
@@ -888,8 +893,8 @@ TEST_F(kinds, asked_once)
 }
 
 /*
- * Two groups whose containers give different answers: KVM hears of the first
- * noncoherent one that comes, and of the last one that goes.
+ * Two groups whose containers give different answers:  KVM is told about the
+ * first noncoherent group that is added and the last one that is deleted.
  */
 TEST_F(kinds, coherency_of_two_in_each_order)
 {
@@ -923,7 +928,10 @@ TEST_F(kinds, coherency_of_two_in_each_order)
 	EXPECT_EQ(begun != 0, counts(0, 0) || counts(1, 0));
 }
 
-/* What the host takes stays what it was until DEL: nobody asks it again. */
+/*
+ * A group that the host takes back counts as before until DEL, and is not asked
+ * again.
+ */
 TEST_F(kinds, coherency_of_a_dead_group)
 {
 	bool noncoherent = counts(0, 0);
@@ -945,7 +953,10 @@ TEST_F(kinds, coherency_of_a_dead_group)
 	EXPECT_EQ(1U, asked(&self->start, 1));
 }
 
-/* An IOMMU driver that fails: user space is told, and there is nothing to hold. */
+/*
+ * If the IOMMU driver fails, user space gets the error, and the group cannot be
+ * held.
+ */
 TEST_F(kinds, set_iommu_fails)
 {
 	struct kvm_vfio_lab_behaviour fails = plain(0);
@@ -976,7 +987,7 @@ TEST_F(kinds, set_iommu_fails)
 	EXPECT_EQ(0U, detaches(&self->start, 0));
 }
 
-/* A second group cannot join; the first one, held, does not notice. */
+/* A second group cannot join; the first one, which is held, is not affected. */
 TEST_F(kinds, set_container_fails)
 {
 	struct kvm_vfio_lab_behaviour fails = plain(0);
@@ -1002,8 +1013,8 @@ TEST_F(kinds, set_container_fails)
 }
 
 /*
- * The domain stays attached while somebody holds the group, whatever is closed, and
- * goes once.
+ * The domain stays attached while somebody holds the group, whatever is closed,
+ * and is detached exactly once.
  */
 FIXTURE(detach)
 {
@@ -1112,7 +1123,7 @@ TEST_F(detach, by_the_host)
 	EXPECT_EQ(1U, detaches(&self->start, 0));
 }
 
-/* Of two groups in a container, each goes by itself. */
+/* Two groups in a container are detached independently. */
 TEST_F(detach, of_one_of_two_groups)
 {
 	int group = group_in(self->container, &devices[1]);
@@ -1150,7 +1161,7 @@ static void *read_side(void *arg)
 	return NULL;
 }
 
-/* Returns once the reader was in its first section. */
+/* Returns once the reader has been in its first section. */
 static void reader_start(struct reader *reader, int lab, long handle)
 {
 	uint64_t value;
@@ -1177,9 +1188,10 @@ static void reader_join(struct reader *reader)
 }
 
 /*
- * A reader that found the user alive goes on for a while after the host has marked
- * it dead: the group must not be detached before it is out.  Only if the host comes
- * right between two sections it is not seen, which cannot be so each time.
+ * A reader that found the user alive goes on for a while after the host has
+ * marked it dead: the group must not be detached before the reader has left its
+ * section.  If the host comes just between two sections the test shows nothing,
+ * which cannot happen every time.
  */
 TEST_F_TIMEOUT(detach, waits_for_readers, TEST_SECONDS)
 {
@@ -1261,7 +1273,7 @@ FIXTURE_TEARDOWN(module)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* Counts begin at 0 again. */
+/* The counts start from 0 again. */
 #define RELOAD()							\
 	do {								\
 		ASSERT_EQ(0, unload("kvm_vfio_lab"));			\
@@ -1318,7 +1330,7 @@ TEST_F(module, dead_user_keeps_the_modules)
 	RELOAD();
 }
 
-/* A container in use by nobody but its fd is not a user of the driver. */
+/* A container that only its fd keeps does not use the driver. */
 TEST_F(module, no_group_no_driver)
 {
 	set_iommu(self->container, 0);

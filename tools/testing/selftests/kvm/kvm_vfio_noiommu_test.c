@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 1: a no-IOMMU group is refused with EPERM, whatever its container:
- * nothing keeps its devices from any memory, so there is nothing that KVM could
- * rely on.
+ * Contract 1: a no-IOMMU group is refused with EPERM, in any container: its
+ * devices can reach all memory, so KVM cannot rely on anything.
  *
  * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU: the lab machine
  * x86-debug with intel_iommu=off.  The program allows no-IOMMU mode, which taints
@@ -73,7 +72,9 @@ FIXTURE_SETUP(noiommu)
 	self->group = noiommu_open(&devices[0]);
 }
 
-/* Nothing is held: neither the group, nor the VM, in the order of their closes. */
+/*
+ * Neither the group nor the VM is held, in the order in which they are closed.
+ */
 FIXTURE_TEARDOWN(noiommu)
 {
 	close(self->group);
@@ -121,7 +122,7 @@ TEST_F(noiommu, device_is_open)
 	ASSERT_EQ(0, ioctl(self->container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU));
 	device = vfio_group_device(self->group, devices[0].bdf);
 	refused(_metadata, self->dev, self->group);
-	/* The file of a device that a group gave is no VFIO file of its own. */
+	/* A device fd that came from a group is no VFIO file of its own. */
 	EXPECT_EQ(-EINVAL, __kvm_vfio_add(self->dev, device));
 	ret = __vfio_group_unset_container(self->group);
 	EXPECT_EQ(-EBUSY, ret);
@@ -143,7 +144,7 @@ TEST_F(noiommu, on_an_iommufd)
 	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
 }
 
-/* Two of them, refused one after the other, are not in each other's way. */
+/* Two groups, refused one after the other, do not affect each other. */
 TEST_F(noiommu, two_groups)
 {
 	int other = noiommu_open(&devices[1]);
@@ -155,8 +156,8 @@ TEST_F(noiommu, two_groups)
 }
 
 /*
- * VFIO makes no cdev for a device without an IOMMU, so there is no other way in.
- * Should a later kernel make one, this is where it shows: KVM must refuse it, too.
+ * Where VFIO makes a cdev for a device without an IOMMU, KVM must refuse that
+ * as well.
  */
 TEST(no_cdev)
 {
@@ -171,7 +172,7 @@ TEST(no_cdev)
 	EXPECT_EQ(0U, nr);
 }
 
-/* A group of its own for each device, which no IOMMU stands behind. */
+/* Each device has a group of its own, without an IOMMU. */
 static void set_up_devices(void)
 {
 	const char *list = getenv("KVM_VFIO_BDFS") ?: getenv("LAB_BDFS") ?: "";

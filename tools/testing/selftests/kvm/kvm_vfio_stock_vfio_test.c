@@ -6,8 +6,8 @@
  * Contract 1: "VFIO file, but the loaded vfio.ko is one without external users:
  * EINVAL, and one warning that says so".
  *
- * It is one test, because the warning comes once for each load of kvm.ko: run it
- * once in a fresh machine.
+ * It is a single test, because the warning comes once for each load of kvm.ko.
+ * Run it once in a fresh machine.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,14 +22,14 @@
 
 static struct vfio_test_device devices[8];
 
-/* Of level "warning" (4, kernel facility), and about the reason. */
+/* A message of level "warning" (4, kernel facility) that gives the reason */
 static bool is_the_warning(const char *record)
 {
 	return !strncmp(record, "4,", 2) && strstr(record, "external user") &&
 	       strstr(record, "vfio");
 }
 
-/* Anything at all, in one of the two modules' own words. */
+/* Any message of one of the two modules */
 static bool is_about_vfio(const char *record)
 {
 	return strstr(record, "vfio") || strstr(record, "external user");
