@@ -37,7 +37,7 @@
 #define OTHER_PAGES	(PPC64_FREE * 4)
 #define CALLS		128UL			/* of those for one entry */
 #define ROUNDS		8UL
-#define H_CONFER	0xe4UL			/* to nobody: does nothing */
+#define H_CONFER	0xe4UL			/* to no vCPU: does nothing */
 
 static_assert(ROUNDS * TCE_LIST * PAGE <= WINDOW, "each round has entries of its own");
 
@@ -59,7 +59,10 @@ static const char * const names[NR_COSTS] = {
 
 static uint64_t costs[NR_COSTS];
 
-/* The next one is 4 ms away then, and a measurement takes less. */
+/*
+ * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
+ * less.
+ */
 static void await_timer_interrupt(void)
 {
 	struct timespec before, now;
@@ -108,7 +111,7 @@ static void measure_list(unsigned int what, unsigned long nr, uint64_t ioba,
 	});
 }
 
-/* The table has nothing yet for the entries at @ioba. */
+/* The table has no memory yet for the entries at @ioba. */
 static void measure_round(uint64_t ioba)
 {
 	measure(NOTHING, (struct ppc64_request){
@@ -133,7 +136,7 @@ static void measure_round(uint64_t ioba)
 	});
 }
 
-/* Neighbours in the one list, not in the other */
+/* Pages are neighbours in the first list, but not in the second. */
 static void make_lists(void)
 {
 	unsigned int i;
@@ -145,7 +148,7 @@ static void make_lists(void)
 	}
 }
 
-/* What else runs on the machine's only CPU would count. */
+/* Whatever else runs on the machine's only CPU would be measured, too. */
 static void keep_the_cpu(void)
 {
 	struct sched_param param = { .sched_priority = 1 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What any guest could do to its host: hypercalls on which the stock kernel crashes,
- * or never comes back.  There each test needs a machine of its own (-t NAME), which
- * it takes down; here the host has to notice nothing.
+ * What any guest could do to its host: hypercalls on which the stock kernel
+ * crashes, or never returns.  On stock each test crashes the machine, so it
+ * needs a machine of its own (-t NAME).  Here the host must not be affected.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	600
 
@@ -63,7 +63,7 @@ FIXTURE_TEARDOWN(crash)
 	EXPECT_EQ(0U, kmsg_splats(self->log));
 }
 
-/* The VM and the tables of the host still work. */
+/* The VM and the host's own tables still work. */
 static void expect_alive(struct __test_metadata *_metadata, struct ppc64_vcpu *vcpu)
 {
 	uint64_t tce;
@@ -73,7 +73,10 @@ static void expect_alive(struct __test_metadata *_metadata, struct ppc64_vcpu *v
 	EXPECT_EQ(PAGES | TCE_RW, tce);
 }
 
-/* Of 512 entries at the end of the table, 511 are behind it. */
+/*
+ * The request begins at the last entry: 511 of its 512 entries are behind the
+ * table.
+ */
 TEST_F(crash, defect1_list_behind_the_table)
 {
 	unsigned int i;
@@ -94,7 +97,10 @@ TEST_F(crash, defect1_stuff_behind_the_table)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* What is no multiple of a page hits a BUG_ON() of the hardware's code. */
+/*
+ * An address that is no multiple of a page hits a BUG_ON() of the platform's
+ * code.
+ */
 TEST_F(crash, defect2_misaligned_poison_in_a_list)
 {
 	uint64_t tce;
@@ -109,8 +115,8 @@ TEST_F(crash, defect2_misaligned_poison_in_a_list)
 }
 
 /*
- * A list that changes while the kernel reads it: the first reading finds what is
- * allowed, and a second one would find the same page misaligned.
+ * A list that changes while the kernel reads it: the first reading finds an
+ * entry that is allowed, a second one would find a misaligned one.
  */
 TEST_F(crash, defect2_list_changes_while_it_is_read)
 {
@@ -134,7 +140,7 @@ TEST_F(crash, defect2_list_changes_while_it_is_read)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* The hypercall finds that its table is gone, however long it had to wait. */
+/* A hypercall that had to wait finds that its table is gone. */
 TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
 {
 	struct tce_call call = {
@@ -157,7 +163,7 @@ TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* Another one has taken its name: that is what the guest means now. */
+/* Another table has the same LIOBN now: the hypercall must use that one. */
 TEST_F(crash, table_replaced_while_the_list_is_missing)
 {
 	struct tce_call call = {
@@ -178,9 +184,7 @@ TEST_F(crash, table_replaced_while_the_list_is_missing)
 	EXPECT_EQ(H_PARAMETER, tce_call_wait(&call));
 }
 
-/*
- * DEL of a group walks over the VM's tables while they are closed.
- */
+/* DEL of a group walks the VM's tables while they are closed. */
 #define MANY		64
 
 struct race {
@@ -205,7 +209,7 @@ static uint64_t now(void)
 	return time.tv_sec * 1000000000UL + time.tv_nsec;
 }
 
-/* Not by sleeping: who waits here has a CPU, or else there is no race. */
+/* Spins instead of sleeping: there is no race unless the thread has a CPU. */
 static void spin(uint64_t ns)
 {
 	uint64_t end = now() + ns;
@@ -221,7 +225,7 @@ static void meet(struct race *race)
 		;
 }
 
-/* All in a row, so that they can be closed at once. */
+/* All fds are neighbours, so that one call can close them. */
 static void open_tables(struct race *race, int vm)
 {
 	unsigned int i;
@@ -253,7 +257,10 @@ static void *close_at_once(void *arg)
 	return NULL;
 }
 
-/* At some time while the tables are closed, the newest first, as DEL finds them. */
+/*
+ * DEL at some time while the tables are closed, the newest first, in DEL's
+ * order
+ */
 TEST_F(crash, defect5_del_meets_close)
 {
 	struct race race = {
@@ -293,7 +300,9 @@ static void *del_when_met(void *arg)
 	return NULL;
 }
 
-/* Takes the CPU from DEL, wherever it is, and keeps it until all is freed. */
+/*
+ * Takes the CPU from DEL at any point, and keeps it until everything is freed.
+ */
 static void *close_in_between(void *arg)
 {
 	struct sched_param param = { .sched_priority = 1 };
@@ -343,7 +352,7 @@ static void del_in_between(struct race *race, uint64_t wait)
 	pthread_join(del, NULL);
 }
 
-/* KVM_VFIO_TIMES=N: for kernels that are to crash, which takes luck on a busy host */
+/* KVM_VFIO_TIMES=N: more tries for kernels that must crash here */
 static unsigned int times(void)
 {
 	const char *value = getenv("KVM_VFIO_TIMES");
@@ -351,7 +360,7 @@ static unsigned int times(void)
 	return value ? atoi(value) : 1;
 }
 
-/* A walk that lets others run in between goes on at a table that is freed. */
+/* A walk that lets others run in between continues at a freed table. */
 TEST_F(crash, defect6_tables_closed_during_del)
 {
 	struct race race = {
@@ -389,8 +398,9 @@ static void *remove_when_met(void *arg)
 }
 
 /*
- * A window is removed just when SET_SPAPR_TCE has found it.  What takes its
- * reference is slow here; between that and the finding, nothing may free it.
+ * A window is removed just when SET_SPAPR_TCE has found it.  The function that
+ * takes the reference is made slow; nothing may free the window between finding
+ * it and that reference.
  */
 TEST_F(crash, defect32_window_removed_during_set)
 {
@@ -402,7 +412,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 	long ret;
 	int set;
 
-	/* A small one, which is soon removed. */
+	/* A small window, which is quickly removed */
 	close(self->table);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, SMALL);
 	tce_window_remove(self->container, 0);
@@ -416,7 +426,10 @@ TEST_F(crash, defect32_window_removed_during_set)
 		set = __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table);
 		ASSERT_TRUE(!set || set == -EINVAL);
 		nr[!set]++;
-		/* Found: too early.  Not found: too late. */
+		/*
+		 * If SET found the window, the removal was too late; if not,
+		 * too early.
+		 */
 		step = wait / 16 + 20000;
 		wait = set ? wait - (step < wait ? step : wait) : wait + step;
 		pthread_join(thread, &removed);

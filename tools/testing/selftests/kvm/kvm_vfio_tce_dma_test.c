@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a device sees of TCE tables: entries that a guest sets by hypercalls are used
- * for DMA by a real card (an emulated e1000e), which the test drives through VFIO.
+ * What a device sees of TCE tables: a card (an emulated e1000e), which the test
+ * drives through VFIO, does DMA by the entries that a guest sets by hypercalls.
  *
- * The card is its own link partner, so it copies memory: from where the one descriptor
- * says to where the other says, both bus addresses.  Its rings, the source and the
- * destination of the other half of each copy stay mapped, so a copy always ends, and
- * what is missing afterwards is due to the entry under test.
+ * The card is in loopback mode, so it copies memory from the bus address in one
+ * descriptor to that in another.  Its rings and the other end of each copy stay
+ * mapped.  So a copy always ends, and if it has no effect this is due to the
+ * entry under test.
  *
- * The host bridge of powernv logs a refused access (in QEMU's log) and neither freezes
- * the device nor keeps translations.  After each refusal an access that is allowed has
- * to work, so a bridge that freezes cannot pass for one that refuses.
+ * The emulated host bridge logs a refused access (in QEMU's log); it neither
+ * freezes the device nor caches translations.  After each refusal an allowed
+ * access must work, so that a frozen bridge is not taken for a refusal.
  *
  * "defectN_" tests fail on kernels with defect N of the stock code.
  */
@@ -32,18 +32,18 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	120
 
-#define LARGE_WINDOW	(256 * MIB)	/* but for the default */
+#define LARGE_WINDOW	(256 * MIB)	/* except for the default window */
 #define HUGE_SIZE	(16 * MIB)
 #define HUGE_GPA	0x10000000000UL
 #define SMALL_GPA	(2 * MIB)
 
 /*
- * Pages of IOMMU page size for the card, by their numbers: 0 is none.  The first few
- * are at the entries with the same numbers, and stay.
+ * Pages of IOMMU page size for the card, by number; 0 is none.  The first few
+ * are mapped by the entries with the same numbers, and stay mapped.
  */
 enum {
 	NOWHERE, RINGS, SOURCE, SINK, FIRST, PAGES = 16,
@@ -96,7 +96,7 @@ struct card {
 	struct card_desc *tx;
 };
 
-/* All but the address is made up: an experimental Ethernet type. */
+/* A made-up packet, of an experimental Ethernet type */
 #define PACKET_SIZE	128
 #define PACKET_HEADER	14
 
@@ -112,7 +112,7 @@ static void card_write(const struct card *card, unsigned int reg, uint32_t value
 	__sync_synchronize();
 }
 
-/* Until the bits that @mask has are @want: nothing else takes part. */
+/* Waits until the bits in @mask are @want. */
 static void card_wait(const struct card *card, unsigned int reg, uint32_t mask,
 		      uint32_t want)
 {
@@ -152,7 +152,7 @@ static void card_ring(const struct card *card, unsigned int regs, uint64_t bus)
 	card_write(card, regs + CARD_RING_TAIL, 0);
 }
 
-/* The rings are at @va, which the card is to see at @bus. */
+/* The rings are at @va; the card sees them at @bus. */
 static void card_open(struct card *card, int device, void *va, uint64_t bus)
 {
 	struct vfio_region_info info = {
@@ -184,8 +184,8 @@ static void card_open(struct card *card, int device, void *va, uint64_t bus)
 }
 
 /*
- * The card reads a packet at one bus address and writes it at the other.  The report
- * on having sent it comes last, and through the ring, so all is over then.
+ * The card reads a packet at one bus address and writes it at the other.  It
+ * reports last, through the ring, that the packet was sent.
  */
 static void card_copy(const struct card *card, uint64_t to, uint64_t from)
 {
@@ -205,12 +205,12 @@ static void card_copy(const struct card *card, uint64_t to, uint64_t from)
 		    "the card cannot write to its ring");
 }
 
-/*
- * What the tests need to be open
- */
+/* Open files and memory of the tests */
 static struct vfio_test_device devices[2];
 
-/* Of a test, which is a process of its own: a window, and the VM's table for it */
+/*
+ * State of a test (a process of its own): a window, and the VM's table for it
+ */
 static struct {
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
@@ -223,7 +223,7 @@ static struct {
 	uint64_t start;		/* of the window, on the bus */
 	uint64_t window;	/* its size */
 	uint64_t gpa;		/* of page number 0, for the guest */
-	uint8_t *va;		/* and for the test */
+	uint8_t *va;		/* and in this process */
 	struct card card;
 } lab;
 
@@ -248,7 +248,7 @@ FIXTURE_VARIANT_ADD(dma, default_window) {
 	.window = DEFAULT_WINDOW, .shift = 12,
 };
 
-/* Each page of the guest is 16 of the hardware's. */
+/* Each page of the guest is 16 pages of the hardware. */
 FIXTURE_VARIANT_ADD(dma, large_pages) {
 	.window = ANOTHER_WINDOW, .shift = 16,
 };
@@ -258,9 +258,9 @@ FIXTURE_VARIANT_ADD(dma, second_window) {
 };
 
 /*
- * The second window has pages of 64 KiB if the host has such or larger ones: a kernel
- * with 64 KiB pages, or with huge ones, which lab machines have if the kernel is told
- * disable_radix.
+ * The second window has pages of 64 KiB if the host has pages that large: a
+ * kernel with 64 KiB pages, or with huge pages, which lab machines have with
+ * the kernel parameter disable_radix.
  */
 static bool has_huge_pages(void)
 {
@@ -273,10 +273,10 @@ static unsigned int second_shift(void)
 }
 
 /*
- * Shared, as QEMU has guest memory on hugetlbfs.  Where a huge page is several entries
- * of the page table (16 MiB with the hash MMU and 4 KiB pages), kernels let only the
- * first one be written when a page of a private mapping is: pinning the second one
- * for writing then faults for ever (seen in 6.12).
+ * A shared mapping, as QEMU has for guest memory on hugetlbfs.  Where a huge
+ * page has several entries in the page table (16 MiB with the hash MMU and 4
+ * KiB pages), a write to a private mapping makes only the first one writable:
+ * pinning the second one for writing then faults for ever (seen in 6.12).
  */
 static uint8_t *huge_memory(void)
 {
@@ -399,7 +399,7 @@ FIXTURE_TEARDOWN(dma)
  * What the card reaches
  */
 
-/* Different in each page, and each time. */
+/* A pattern that differs in each page, and each time */
 static void packet_fill(uint8_t *va, unsigned int page)
 {
 	static unsigned int round;
@@ -423,7 +423,7 @@ static bool untouched(const uint8_t *va)
 	return true;
 }
 
-/* In which page something arrives that the card writes at offset @at of @entry. */
+/* The page that changes if the card writes at offset @at of @entry */
 static unsigned int written_at(const struct card *card, unsigned int entry, uint64_t at)
 {
 	unsigned int i, found = NOWHERE;
@@ -444,7 +444,7 @@ static unsigned int written_at(const struct card *card, unsigned int entry, uint
 	return found;
 }
 
-/* From which page something comes that the card reads at offset @at of @entry. */
+/* The page that the card reads from at offset @at of @entry */
 static unsigned int read_at(const struct card *card, unsigned int entry, uint64_t at)
 {
 	uint8_t *sink = page_va(SINK);
@@ -461,13 +461,13 @@ static unsigned int read_at(const struct card *card, unsigned int entry, uint64_
 	return found;
 }
 
-/* At both ends of a page, which may be many pages of the hardware's. */
+/* Tests both ends of a page, which may be many pages of the hardware. */
 static unsigned int written(const struct card *card, unsigned int entry)
 {
 	unsigned int first = written_at(card, entry, 0);
 	unsigned int last = written_at(card, entry, (1UL << lab.shift) - 2048);
 
-	/* It is not the card that fails. */
+	/* Checks that the card itself works. */
 	if (!first || !last)
 		VFIO_ASSERT(written_at(card, SINK, 0) == SINK,
 			    "the card reaches nothing any more");
@@ -536,7 +536,7 @@ TEST_F(dma, put_of_0_ends_it)
 	EXPECT_REFUSED(20);
 	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));
 	EXPECT_REACHES(FIRST, 20);
-	/* An address, but no permissions */
+	/* An address without permissions */
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&lab.vcpu, LIOBN, bus(20), page_gpa(FIRST)));
 	EXPECT_REFUSED(20);
 }
@@ -581,7 +581,10 @@ TEST_F(dma, read_only)
 	EXPECT_EQ(FIRST, fetched(&lab.card, 20));
 }
 
-/* Whether it can be read, too, is up to the hardware: it can on powernv. */
+/*
+ * Whether the page can be read as well depends on the hardware; on powernv it
+ * can.
+ */
 TEST_F(dma, write_only)
 {
 	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_WRITE));
@@ -590,7 +593,7 @@ TEST_F(dma, write_only)
 	EXPECT_REFUSED(20);
 }
 
-/* Pages in an order that is not that of the entries, one of them twice */
+/* Pages in another order than the entries, one of them twice */
 TEST_F(dma, list)
 {
 	static const unsigned int pages[] = { 9, 4, 13, 5, 9, 15 };
@@ -624,7 +627,7 @@ TEST_F(dma, defect15_list_that_maps_unmaps_and_replaces)
 	EXPECT_REACHES(FIRST, 24);
 }
 
-/* All of a full list, over two pages of what the guest reads back. */
+/* A full list, which crosses a page of the guest's table */
 TEST_F(dma, full_list_and_its_end)
 {
 	unsigned int first = 1024 - 100, i;
@@ -642,7 +645,7 @@ TEST_F(dma, full_list_and_its_end)
 	EXPECT_REACHES(FIRST + (TCE_LIST - 1) % 11, first + TCE_LIST - 1);
 }
 
-/* What the guest reads back is what the card reaches. */
+/* The card reaches the pages that the guest reads back. */
 TEST_F(dma, list_that_fails_midway)
 {
 	unsigned int i, page;
@@ -666,7 +669,7 @@ TEST_F(dma, list_that_fails_midway)
 	}
 }
 
-/* Every answer that is an error of the guest, for pages of each size */
+/* Every error that a guest can get, for each page size */
 TEST_F(dma, defect1_refused_requests_change_nothing)
 {
 	uint64_t page = 1UL << lab.shift, half = page / 2, tce;
@@ -698,7 +701,10 @@ static void expect_left(struct __test_metadata *_metadata, uint64_t tce)
 		  h_put_tce_indirect(&lab.vcpu, LIOBN, bus(20), LIST, 1));
 }
 
-/* Every page that user space has to judge: misaligned, in no slot, half in one, unknown */
+/*
+ * Every page that is left to user space: misaligned, in no slot, half in a
+ * slot, unknown
+ */
 TEST_F(dma, pages_left_to_user_space_change_nothing)
 {
 	uint64_t page = 1UL << lab.shift;
@@ -779,7 +785,7 @@ TEST_F(dma, one_group_on_two_tables)
 	EXPECT_REACHES(FIRST, 20);
 }
 
-/* What is put after the group was deleted does not reach the hardware. */
+/* Entries that are put after DEL of the group do not reach the hardware. */
 TEST_F(dma, deleted_group)
 {
 	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two vCPUs do TCE hypercalls with whatever is in their registers, on the same
- * entries, and each rewrites the lists that the other one passes.
+ * Two vCPUs make TCE hypercalls with random registers, on the same entries, and
+ * each rewrites the lists that the other one passes.
  *
- * Each round has two parts.  First they are alone: afterwards, entry by entry, what the
- * guest reads back is what is in the hardware's table, and the memory is counted as
- * mapped as often.  Then the VMM makes, attaches and removes all there is, keeps a list
- * from them for a while, and the host takes the device and gives it back: afterwards,
- * what is counted is what is in the hardware's tables.  At the end all memory can be
- * unregistered.  (What a host that crashes shows is a lost machine.)
+ * Each round has two parts.  First only the vCPUs run.  Afterwards the guest's
+ * table must agree with the hardware's table entry by entry, and with the count
+ * of mapped memory.  Then the VMM makes, attaches and removes everything
+ * meanwhile, and holds a list back for a while, and the host takes the device
+ * and gives it back.  Afterwards the counts must agree with the hardware's
+ * tables.  At the end it must be possible to unregister all memory.  (If the
+ * host crashes, the machine is lost.)
  *
- *	TCE_S	seconds, 20 by default, a quarter of them alone
- *	TCE_ROUNDS	3 by default
- *	TCE_SEED	for the random numbers
+ * TCE_S	seconds, 20 by default; a quarter of them for the first part
+ * TCE_ROUNDS	3 by default TCE_SEED	for the random numbers
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -37,10 +37,11 @@
 #define LIOBN_SOFT	0x80000002UL	/* no window */
 
 /*
- * Slot 0 is guest memory of which the first half is preregistered.  Slot 1 comes and
- * goes, its memory is part of that.  Slot 2 is of another region, which comes and goes:
- * entries with its pages are for the window with larger pages, which can never map
- * it, as it has no huge pages.  A region that is unregistered while it is mapped
+ * Slot 0 is guest memory of which the first half is preregistered.  Slot 1 is
+ * added and removed; its memory is part of slot 0's.  Slot 2 belongs to another
+ * region, which is registered and unregistered.  Entries with its pages are put
+ * only into the window with larger pages, which can never map them, because the
+ * region has no huge pages: a region that is unregistered while it is mapped
  * would stay for ever, by defect 16 of the stock container.
  */
 #define REGION		(8 * MIB)
@@ -50,9 +51,9 @@
 #define SLOT2_SIZE	(1 * MIB)
 #define NR_LISTS	4
 #define PAGES		(2 * MIB)
-#define MISSING		(12 * MIB)	/* a list that user space has not brought yet */
+#define MISSING		(12 * MIB)	/* a list that user space holds back */
 
-/* Most requests are for that many entries at either end of a table. */
+/* Most requests are for this many entries at either end of a table. */
 #define HOT		64UL
 #define COLD		2048UL
 
@@ -82,7 +83,7 @@ static struct tce_missing missing;
 static unsigned long nr_changes, nr_waits;
 static bool stop;
 
-/* Splitmix: one multiplication less than what is better, and good enough. */
+/* Splitmix, less one multiplication: good enough here. */
 static uint64_t random64(uint64_t *state)
 {
 	uint64_t x = *state += 0x9e3779b97f4a7c15UL;
@@ -125,7 +126,7 @@ static uint64_t some_ioba(uint64_t *state, uint64_t liobn)
 
 	if (!below(state, 16))
 		return some_number(state);
-	/* Mostly the same few, so that both vCPUs want them. */
+	/* Mostly the same few entries, so that the vCPUs meet. */
 	if (below(state, 4))
 		ioba = below(state, 2) ? ioba % HOT : ENTRIES - 1 - ioba % HOT;
 	return liobn == LIOBN_LARGE ? large_start + (ioba << 16) : ioba << SHIFT;
@@ -185,7 +186,7 @@ static uint64_t some_list(uint64_t *state)
 	}
 }
 
-/* Registers that a hypercall does not look at have something in them as well. */
+/* Registers that a hypercall does not use are random as well. */
 static void some_registers(struct ppc64_request *request, uint64_t *state)
 {
 	unsigned int i;
@@ -235,7 +236,7 @@ static void some_request(struct guest *guest, unsigned int what)
 	*guest->vcpu.request = request;
 }
 
-/* Two values by turns in one entry of a list, or in all of them */
+/* Alternates between two values, in one entry of a list or in all of them */
 static void rewrite_list(struct guest *guest)
 {
 	uint64_t *state = &guest->random;
@@ -286,9 +287,7 @@ static void *guest_thread(void *arg)
 	return NULL;
 }
 
-/*
- * What the VMM does meanwhile
- */
+/* What the VMM does in the second part */
 static int table_of(uint64_t liobn)
 {
 	if (liobn == LIOBN)
@@ -296,7 +295,7 @@ static int table_of(uint64_t liobn)
 	return tce_table(vm.fd, LIOBN_LARGE, 16, large_start >> 16, ENTRIES);
 }
 
-/* A window that is missing at the moment is no mistake. */
+/* It is no error if the window is missing at the moment. */
 static void attach(void)
 {
 	int ret = __kvm_vfio_set_spapr_tce(dev, group, table);
@@ -334,7 +333,7 @@ static void make_large_window(void)
 		    "the large window is elsewhere");
 }
 
-/* Kernels with large pages map them by the large window as well. */
+/* Kernels with large pages can map them in the large window, too. */
 static void new_windows(void)
 {
 	long mapped;
@@ -372,7 +371,7 @@ static void new_region(void)
 	VFIO_ASSERT(!ret, "register: %d", ret);
 }
 
-/* All that a group is good for, as far as the container keeps it. */
+/* Everything that can be done with the group, as far as the container allows */
 static void open_group(void)
 {
 	group = vfio_group_open(device.group);
@@ -387,7 +386,7 @@ static void open_group(void)
 	kvm_vfio_add(dev, group);
 }
 
-/* With its last group, the container loses its windows and regions. */
+/* When its last group leaves, the container loses its windows and regions. */
 static void host_takes_device(void)
 {
 	VFIO_ASSERT(!__sysfs_write("/sys/bus/pci/drivers/vfio-pci/unbind",
@@ -410,7 +409,7 @@ static void some_change(uint64_t *state)
 {
 	unsigned int what = below(state, ARRAY_SIZE(changes));
 
-	/* With pages of 64 KiB the region could be mapped. */
+	/* On a kernel with 64 KiB pages the region could be mapped. */
 	if (changes[what] == new_region && getpagesize() > (int)PAGE)
 		return;
 	changes[what]();
@@ -427,7 +426,7 @@ static void bring_list(uint64_t *state)
 	tce_missing_give(&missing, list, TCE_LIST);
 }
 
-/* All this may happen between a request and the list that belongs to it. */
+/* All of this may happen between a request and the reading of its list. */
 static void keep_list(uint64_t *state)
 {
 	unsigned int nr = 1 + below(state, 3);
@@ -447,7 +446,7 @@ static uint64_t now(void)
 	return time.tv_sec * 1000000000UL + time.tv_nsec;
 }
 
-/* Alone, whoever wants to know the time only. */
+/* Without the VMM, only the time is checked. */
 static void run(uint64_t ns, uint64_t *random, bool alone)
 {
 	struct timespec wait = { ns / 1000000000, ns % 1000000000 };
@@ -501,7 +500,7 @@ static long mapped(void)
 	       tce_region_mapped(container, comes_and_goes, SLOT2_SIZE);
 }
 
-/* How many entries from @first on map something, as the guest has it */
+/* How many entries from @first on map something, in the guest's table */
 static long count_entries(const uint64_t *tces, uint64_t first, uint64_t nr)
 {
 	long count = 0;
@@ -512,8 +511,8 @@ static long count_entries(const uint64_t *tces, uint64_t first, uint64_t nr)
 }
 
 /*
- * As many in the hardware's table?  Those are cleared to see that: what falls is the
- * count of the memory.
+ * Does the hardware's table map as many?  It is cleared, and the count of the
+ * memory shows how many entries mapped something.
  */
 static bool same_entries(const uint64_t *tces, uint64_t first, uint64_t nr,
 			 uint64_t start, unsigned int shift, long *left)
@@ -532,7 +531,7 @@ static bool same_entries(const uint64_t *tces, uint64_t first, uint64_t nr,
 	return found == wanted;
 }
 
-/* What user space sees of a table is what the guest reads back. */
+/* User space's mapping of a table shows what the guest reads back. */
 static bool same_as_read_back(const uint64_t *tces, uint64_t liobn, uint64_t start,
 			      unsigned int shift)
 {
@@ -585,7 +584,7 @@ static bool one_round(uint64_t ns, uint64_t *random)
 		table_agrees(table_large, LIOBN_LARGE, large_start, 16) && !mapped();
 	new_tables();
 
-	/* What user space is left with now, in which table, only it would know. */
+	/* What is mapped in which table now is known to user space only. */
 	run(ns * 3 / 4, random, false);
 	VFIO_ASSERT(!__vfio_dma_unmap(container, 0, WINDOW) &&
 		    !__vfio_dma_unmap(container, large_start, ENTRIES << 16), "unmap");
@@ -597,7 +596,7 @@ static bool one_round(uint64_t ns, uint64_t *random)
 	return agree;
 }
 
-/* Each hypercall had each outcome that it can have, and no other. */
+/* Each hypercall has had each possible outcome, and no other. */
 static bool all_outcomes(void)
 {
 	bool all = true;
@@ -649,7 +648,10 @@ int main(void)
 	ksft_print_msg("TCE_SEED=%llu TCE_S=%lu TCE_ROUNDS=%lu\n",
 		       (unsigned long long)random, seconds, rounds);
 	log = kmsg_open();
-	/* The VM that stays open (vfio_test_init) may come after the log. */
+	/*
+	 * The VM that stays open (vfio_test_init) may have been made after the
+	 * log was opened.
+	 */
 	first = dup(log);
 	vfio_refs_read(&before);
 	locked = locked_kib();

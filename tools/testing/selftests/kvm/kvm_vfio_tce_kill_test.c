@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Kills of TCEs: what the hardware may have cached of an entry that was replaced or
- * removed is gone before the count that keeps its page is dropped, and before the
- * hypercall returns; and that costs one kill for a run of entries, not one for each.
+ * Kills of TCEs.  A kill makes the hardware drop what it has cached of an entry
+ * that was replaced or removed.  It must come before the count that keeps the
+ * entry's page is dropped, and before the hypercall returns, and there must be
+ * one for a run of entries, not one for each entry.
  *
- * The host bridge of the lab machine caches nothing, so this is watched where the
- * kernel calls: kprobes on the exchange of an entry, on the firmware call that kills,
- * on the drop of a region's count, and on the hypercall's return.  A replay of what
- * they saw, in its order, keeps what the hardware may still use.
+ * The host bridge of the lab machine caches nothing, so kprobes watch the
+ * kernel's calls: the exchange of an entry, the firmware call that kills, the
+ * drop of a region's count, and the return of the hypercall.  A replay of these
+ * events keeps track of what the hardware may still use.
  *
- * "cost_" tests say how many kills there are; all others are about safety.  The stock
- * code drops counts first and kills at the end, and kills one entry at a time.
+ * "cost_" tests count the kills; all others are about safety.  The stock code
+ * drops counts first and kills at the end, one entry at a time.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,19 +31,19 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	120
 
 /*
- * A guest's page that is many of the hardware's; the last that begins in region B is
- * half in it.
+ * A page of the guest that is many pages of the hardware.  The last one that
+ * begins in region B is half in it.
  */
 #define LARGE_SHIFT	18
 #define LARGE		(256 * KIB)
 #define SUBPAGES	(LARGE / PAGE)
 
-/* Preregistered memory of the guest; the rest is not. */
+/* Preregistered memory of the guest; the rest is not preregistered. */
 enum { NONE, A, B, REGIONS };
 
 static const struct {
@@ -57,7 +58,7 @@ static const struct {
 #define PAGE_REST(i)	(8 * MIB + (i) * PAGE)
 #define HALF_IN_B	(regions[B].gpa + 2 * MIB)
 
-/* A long request is changed in pieces, each with a run of its own. */
+/* A long request is done in pieces, with one run each. */
 #define RUN		512UL
 
 static struct vfio_test_device devices[2];
@@ -73,8 +74,8 @@ enum { XCHG, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RET, PROB
 	"size=%gpr6:x64 bus=%gpr7:x64 nr=%gpr8:x64"
 
 /*
- * The region's address is behind next, rcu, used, mapped and pageshift: 56.  Names
- * are what the replay goes by.
+ * In a region, the address comes after next, rcu, used, mapped and pageshift,
+ * at offset 56.  The replay knows the probes by these names.
  */
 static struct vfio_probe probes[PROBES] = {
 	[XCHG] = VFIO_PROBE("xchg", XCHG_PROBE),
@@ -98,10 +99,10 @@ static struct vfio_probe probes[PROBES] = {
 #define MAX_TABLES	2
 
 /*
- * struct entry - one of a hardware table
- * @now: the region that it maps, NONE if it maps nothing
- * @cached: how many pages of a region it mapped since all groups saw a kill
- * @left: groups that have not seen one since the last of these, by their PHB
+ * struct entry - an entry of a hardware table @now: the region that it maps,
+ * NONE if it maps nothing @cached: how many pages of a region it mapped since
+ * all groups saw a kill @left: groups that have not seen one since the last of
+ * these, by their PHB
  */
 struct entry {
 	uint8_t now;
@@ -118,16 +119,12 @@ struct table {
 };
 
 /*
- * struct replay - what a hypercall did
- * @exchanged: entries
- * @replaced: entries that mapped a page before
- * @kills: firmware calls, by PHB
- * @killed: pages of a region that nothing can reach any more
- * @dropped: counts of a region
- * @early: counts that were dropped with no page that was killed for it
- * @unkilled: entries that may be cached when it returns
- * @returns: of the hypercall
- * @late: what happened after that
+ * struct replay - what a hypercall did @exchanged: entries @replaced: entries
+ * that mapped a page before @kills: firmware calls, by PHB @killed: pages of a
+ * region that nothing can reach any more @dropped: counts of a region @early:
+ * counts that were dropped with no page that was killed for it @unkilled:
+ * entries that may be cached when it returns @returns: of the hypercall @late:
+ * what happened after the return
  */
 struct replay {
 	unsigned int exchanged, replaced, kills[MAX_PHBS];
@@ -145,7 +142,7 @@ static struct {
 	int table;
 	uint64_t *frames[REGIONS];
 	unsigned int nr_tables;
-	struct table *current;		/* whose kill is under way */
+	struct table *current;		/* table whose kill is under way */
 	struct table tables[MAX_TABLES];
 	struct replay seen;
 } lab;
@@ -181,7 +178,7 @@ static struct table *find_table(uint64_t tbl)
 	return NULL;
 }
 
-/* Of one of our tables, which is to be before the return */
+/* A kill of one of our tables, which has to come before the return */
 static void count_one(unsigned int *count)
 {
 	++*count;
@@ -219,7 +216,7 @@ static void entry_killed(struct entry *entry, uint8_t phb)
 	}
 }
 
-/* Of other tables, too: the host uses some itself. */
+/* Kills of other tables as well: the host uses some itself. */
 static void replay_kill(const char *args)
 {
 	uint64_t phb = vfio_trace_arg(args, "phb"), pe = vfio_trace_arg(args, "pe");
@@ -278,7 +275,7 @@ static void replay(void *arg, const char *name, const char *args)
 		replay_return();
 }
 
-/* A hypercall, after which @seen is what it did. */
+/* Makes a hypercall; @seen is what it did. */
 static long watched(unsigned long nr, uint64_t liobn, uint64_t entry, uint64_t arg2,
 		    uint64_t arg3)
 {
@@ -311,7 +308,7 @@ static long stuff(uint64_t entry, uint64_t nr)
  * Setting up
  */
 
-/* Pages of a region are pinned: their frames stay. */
+/* The pages of a region are pinned, so their frames do not change. */
 static uint64_t *read_frames(unsigned int region)
 {
 	uint64_t nr = regions[region].size / getpagesize(), i;
@@ -347,7 +344,7 @@ static int open_container(int group)
 	return container;
 }
 
-/* What the kernel calls the window of a container, and its groups */
+/* The kernel's addresses of a container's window and its groups */
 static void learn(void *arg, const char *name, const char *args)
 {
 	struct table *table = arg;
@@ -364,7 +361,7 @@ static void learn(void *arg, const char *name, const char *args)
 	table->pe[phb] = vfio_trace_arg(args, "pe");
 }
 
-/* As user space maps and unmaps a page, which is none of this file's business. */
+/* User space maps and unmaps a page; this is not tested here. */
 static void learn_table(unsigned int nr, int container, unsigned int nr_groups)
 {
 	struct table *table = &lab.tables[nr];
@@ -406,7 +403,9 @@ FIXTURE_TEARDOWN(kill)
 	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
-/* After each hypercall: nothing is let go that the hardware may still use. */
+/*
+ * After each hypercall: nothing was released that the hardware may still use.
+ */
 #define EXPECT_SAFE(nr_replaced)					\
 	do {								\
 		EXPECT_EQ((unsigned int)(nr_replaced), lab.seen.replaced); \
@@ -416,7 +415,7 @@ FIXTURE_TEARDOWN(kill)
 		EXPECT_EQ(0U, lab.seen.late);				\
 	} while (0)
 
-/* Entries of both regions by turns; @which is that of the first. */
+/* Entries of both regions alternately; @which is the region of the first. */
 static void fill_list(unsigned int which, uint64_t nr)
 {
 	uint64_t i;
@@ -466,7 +465,7 @@ TEST_F(kill, put_over_another_region)
 	EXPECT_EQ(1U, lab.seen.dropped[A]);
 }
 
-/* Whether its count moves is no matter. */
+/* It does not matter whether the count changes. */
 TEST_F(kill, put_over_the_same_region)
 {
 	ASSERT_EQ(H_SUCCESS, put(0, PAGE_A(0) | TCE_RW));
@@ -501,7 +500,7 @@ TEST_F(kill, list_over_the_same_regions)
 	EXPECT_SAFE(TCE_LIST);
 }
 
-/* Old entries and unmapping ones here and there: at the ends of a run, too */
+/* Some entries were mapped and some unmap, also at the ends of a run. */
 TEST_F(kill, list_with_gaps)
 {
 	static const unsigned int old[] = { 0, 5, 63, 64, 65, 190, 199 };
@@ -548,7 +547,7 @@ TEST_F(kill, list_that_fails_midway)
 	EXPECT_SAFE(lab.seen.replaced);
 }
 
-/* All groups of a window cache for themselves. */
+/* Each group of a window has a cache of its own. */
 TEST_F(kill, two_groups)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -569,7 +568,7 @@ TEST_F(kill, two_groups)
 	EXPECT_EQ(lab.seen.kills[0], lab.seen.kills[1]);
 }
 
-/* One group in a container of its own: its window changes along. */
+/* A group in another container: its window is changed as well. */
 TEST_F(kill, two_windows)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -589,9 +588,7 @@ TEST_F(kill, two_windows)
 	EXPECT_SAFE(2 * TCE_LIST - 2);
 }
 
-/*
- * A guest's page of many
- */
+/* A page of the guest that is many of the hardware's */
 
 static void large_table(void)
 {
@@ -632,8 +629,8 @@ TEST_F(kill, large_page)
 }
 
 /*
- * Half of it is there, and comes out again: for a moment the hardware had both, what
- * was there before and what was to be.
+ * Half of the page is put and then removed again: for a moment the hardware had
+ * some old and some new entries.
  */
 TEST_F(kill, large_page_that_fails_halfway)
 {
@@ -694,7 +691,7 @@ TEST_F(kill, cost_stuff_of_empty_entries)
 	ASSERT_EQ(H_SUCCESS, stuff(0, ENTRIES));
 	EXPECT_EQ(0U, lab.seen.kills[0]);
 	EXPECT_EQ(0U, lab.seen.exchanged);
-	/* Nor beside one that is mapped, beyond its run */
+	/* Nor beside a mapped entry, beyond its run */
 	ASSERT_EQ(H_SUCCESS, put(1000, PAGE_A(0) | TCE_RW));
 	ASSERT_EQ(H_SUCCESS, stuff(0, ENTRIES));
 	EXPECT_EQ(1U, lab.seen.kills[0]);
@@ -715,7 +712,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
-	/* Times of one CPU tell the order for sure. */
+	/* Timestamps of a single CPU give a reliable order. */
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	VFIO_ASSERT(!sched_setaffinity(0, sizeof(one), &one), "sched_setaffinity");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens while a hypercall on a TCE table is under way: its list changes, or is
- * a page that is missing until user space brings it (userfaultfd), and nobody else
- * has to wait for that; the window behind the table is removed.
+ * What happens while a hypercall on a TCE table runs: its list changes; the
+ * page of the list is missing until user space provides it (userfaultfd), and
+ * nobody else may have to wait for that; the window behind the table is
+ * removed.
  *
  * "defectN_" tests fail on kernels with defect N of the stock code.
  */
@@ -22,7 +23,7 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 #define SECONDS		20
@@ -104,8 +105,9 @@ static void fill_list(struct ppc64_vm *vm)
 }
 
 /*
- * An entry changes between a page and an address of no page.  Who reads the list once
- * finds one or the other; that both are there shows in the return value alone.
+ * An entry changes between a page and an address that is none.  A single
+ * reading finds one or the other.  If the list is read twice, the return value
+ * shows that both were found.
  */
 TEST_F(list, defect3_list_is_read_once)
 {
@@ -138,7 +140,7 @@ static long entries_mapped(struct ppc64_vcpu *vcpu)
 	return nr;
 }
 
-/* An entry that cannot be mapped is old, and still counted. */
+/* An entry that cannot be replaced stays as it was, and is still counted. */
 TEST_F(list, defect15_entry_that_fails_stays)
 {
 	unsigned int i, nr[2] = { 0 };
@@ -198,7 +200,10 @@ TEST_F(list, defect3_slots_change_meanwhile)
 	EXPECT_EQ(2, mapped(self->container, &self->vm));
 }
 
-/* The VM's lock, the mm's, the container's, the group's, the device's: all are free. */
+/*
+ * The locks of the VM, the mm, the container, the group and the device are all
+ * free.
+ */
 static void do_everything(void *arg)
 {
 	struct _test_data_list *self = arg;
@@ -236,7 +241,7 @@ TEST_F(list, everything_goes_on_meanwhile)
 	EXPECT_EQ(2, mapped(self->container, &self->vm));
 }
 
-/* What is closed is gone when close() returns, whoever waits. */
+/* A table is gone when close() returns, even if a hypercall waits. */
 static void close_device_and_group(void *arg)
 {
 	struct _test_data_list *self = arg;
@@ -259,7 +264,7 @@ TEST_F(list, group_goes_meanwhile)
 	tce_within_end(&closing);
 }
 
-/* The page never comes, and the slot that it was in is gone, too. */
+/* The page is never provided, and its slot is deleted as well. */
 static void unmap_list(void *arg)
 {
 	struct _test_data_list *self = arg;
@@ -278,7 +283,7 @@ TEST_F(list, defect3_list_is_unmapped_meanwhile)
 	tce_missing_open(&self->missing, &other, 0);
 	wait_for_list(&self->call, &self->missing);
 	EXPECT_TRUE(tce_within(&unmapping, SECONDS));
-	/* It wakes those who wait. */
+	/* This wakes the waiting threads. */
 	close(self->missing.fd);
 	EXPECT_EQ(PPC64_TO_USER, tce_call_wait(&self->call));
 	tce_within_end(&unmapping);
@@ -310,8 +315,8 @@ TEST_F(list, killed_meanwhile)
 }
 
 /*
- * The guest maps what it can while its window is removed: from the return on nothing
- * of it is counted.
+ * The guest maps all the time while its window is removed.  Once the removal
+ * has returned, nothing may be counted as mapped.
  */
 struct putter {
 	struct ppc64_vcpu *vcpu;

@@ -3,12 +3,14 @@
  * TCE tables of a VM and their hypercalls, as a guest sees them, and what they do to
  * the windows of VFIO containers.
  *
- * The guest is real: it runs in HV KVM and does the hypercalls.  What KVM leaves to
- * user space (H_TOO_HARD) comes back as PPC64_TO_USER.  Whether an entry is in the
- * hardware shows in how often the kernel counts its memory region as mapped.
+ * The guest is real: it runs in HV KVM and does the hypercalls.  A hypercall
+ * that KVM leaves to user space (H_TOO_HARD) returns PPC64_TO_USER.  Whether an
+ * entry is in the hardware is seen by the count of mappings of its memory
+ * region.
  *
- * After every test all is closed, and then no memory is locked, the modules' use
- * counts are what they were, and the kernel log has no new splat.
+ * After every test all is closed.  Then no memory may be locked, the use counts
+ * of the modules must be what they were before, and the kernel log must have no
+ * new splat.
  *
  * "defectN_" tests fail on kernels with defect N of the stock code.
  */
@@ -33,13 +35,13 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
 /*
- * Guest memory, all of slot 0: two regions are preregistered, each in part.  REST is
- * not.
+ * Guest memory, all in slot 0.  Two regions are preregistered, each in part;
+ * REST is not.
  */
 #define REGION_A	0UL
 #define REGION_A_SIZE	(8 * MIB)
@@ -50,7 +52,7 @@
 #define PAGE_REST(i)	(12 * MIB + (i) * PAGE)
 #define NOWHERE		0x10000000000UL
 
-/* Of no page: nothing is mapped. */
+/* An address of no page: nothing is mapped. */
 #define POISON		0xdead000UL
 
 static struct vfio_test_device devices[8];
@@ -122,7 +124,7 @@ TEST_F(emulated, list_is_read_back)
 
 	for (i = 0; i < TCE_LIST; i++)
 		tce_list_set(&self->vm, LIST, i, i % 3 ? PAGE_A(i) | i % 3 : 0);
-	/* Over the boundary of two pages of entries. */
+	/* Crosses the boundary between two pages of entries. */
 	ASSERT_EQ(H_SUCCESS, h_put_tce_indirect(&self->vcpu, LIOBN, 8000 * PAGE,
 						LIST, TCE_LIST));
 	for (i = 0; i < TCE_LIST; i++)
@@ -153,7 +155,7 @@ TEST_F(emulated, poison_is_read_back)
 	EXPECT_EQ(~TCE_RW, entry_of(&self->vcpu, LIOBN, 0));
 }
 
-/* Poison that is in no slot is nothing that could be read in vain. */
+/* Poison in no slot: nothing has to be read there, so it is accepted. */
 TEST_F(emulated, poison_in_a_list)
 {
 	tce_list_set(&self->vm, LIST, 0, PAGE_A(0) | TCE_RW);
@@ -186,7 +188,7 @@ TEST_F(emulated, unknown_liobn)
 	EXPECT_EQ(PPC64_TO_USER, h_stuff_tce(&self->vcpu, LIOBN2, 0, 0, 1));
 	EXPECT_EQ(PPC64_TO_USER, h_get_tce(&self->vcpu, LIOBN2, 0, &tce));
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN | 1UL << 40, 0, 0));
-	/* User space judges, whatever the arguments are. */
+	/* Goes to user space, whatever the arguments are. */
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce_indirect(&self->vcpu, LIOBN2, 1, 1, ~0UL));
 	EXPECT_EQ(PPC64_TO_USER, h_stuff_tce(&self->vcpu, LIOBN2, 1, 3, ~0UL));
 }
@@ -247,7 +249,7 @@ TEST_F(emulated, stuff_with_permissions)
 	EXPECT_EQ(POISON, entry_of(&self->vcpu, LIOBN, 0));
 }
 
-/* From the last entry on; what is behind the table may be anything. */
+/* Begins at the last entry.  What is behind the table may be anything. */
 TEST_F(emulated, defect1_stuff_over_the_end)
 {
 	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, LAST, 0, 1));
@@ -264,7 +266,7 @@ TEST_F(emulated, defect1_list_over_the_end)
 				     WINDOW - (TCE_LIST - 1) * PAGE, LIST, TCE_LIST));
 }
 
-/* Nothing changes, also not what comes before the bad entry of a list. */
+/* Nothing changes, not even entries before the bad one of a list. */
 TEST_F(emulated, pages_that_cannot_be)
 {
 	static const uint64_t bad[] = {
@@ -292,7 +294,7 @@ TEST_F(emulated, answer_of_user_space)
 	EXPECT_EQ((uint64_t)-77, self->vcpu.request->ret);
 }
 
-/* A slot of two IOMMU pages, the second of which is only begun. */
+/* A slot with one IOMMU page and a part of a second one */
 TEST_F(emulated, defect31_page_reaches_beyond_slot)
 {
 	unsigned int shift = 20;
@@ -316,7 +318,7 @@ TEST_F(emulated, closed_table)
 	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN, 0));
 }
 
-/* The mapping keeps the file, so the table stays as well. */
+/* The mapping keeps the file open, so the table stays as well. */
 TEST_F(emulated, closed_table_that_is_mapped)
 {
 	uint64_t *tces = mmap(NULL, ENTRIES * 8, PROT_READ, MAP_SHARED, self->table, 0);
@@ -411,7 +413,7 @@ TEST_F(create, locked_memory)
 	EXPECT_EQ(self->before.locked, locked_kib());
 }
 
-/* Root may lock what it wants, unless it lets go of that. */
+/* Root may lock any amount of memory, so drop that capability. */
 static void drop_ipc_lock(void)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -469,7 +471,10 @@ FIXTURE(attached)
 	int table;
 };
 
-/* A v2 container with the VM's memory, and a window at 0 that may be 0 in size. */
+/*
+ * A v2 container with the VM's memory registered, and a window at 0.  If its
+ * size is 0 there is no window.
+ */
 static int container_of(const struct ppc64_vm *vm, int group, uint64_t window)
 {
 	int container = vfio_container_open();
@@ -501,8 +506,8 @@ FIXTURE_SETUP(attached)
 }
 
 /*
- * A container that is closed wants its regions back: what is still counted as mapped
- * makes it warn, and the memory stays locked.
+ * The close of a container unregisters its regions.  If one is still counted as
+ * mapped, the kernel warns and the memory stays locked.
  */
 FIXTURE_TEARDOWN(attached)
 {
@@ -584,7 +589,7 @@ TEST_F(attached, replaced_by_poison)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
-/* Entries of both regions by turns. */
+/* Entries of both regions alternately */
 static void fill_list(struct ppc64_vm *vm)
 {
 	unsigned int i;
@@ -601,7 +606,7 @@ TEST_F(attached, list_maps_and_stuff_unmaps)
 	ASSERT_EQ(H_SUCCESS, h_put_tce_indirect(&self->vcpu, LIOBN, PAGE, LIST, TCE_LIST));
 	EXPECT_EQ(half, MAPPED_A(self));
 	EXPECT_EQ(half, MAPPED_B(self));
-	/* Each entry's region is now the other one. */
+	/* Now each entry is of the other region. */
 	ASSERT_EQ(H_SUCCESS, h_put_tce_indirect(&self->vcpu, LIOBN, 0, LIST, TCE_LIST));
 	EXPECT_EQ(half, MAPPED_A(self));
 	EXPECT_EQ(half + 1, MAPPED_B(self));
@@ -626,7 +631,7 @@ TEST_F(attached, defect15_list_with_unmapped_entries)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
-/* A page that is unmapped by a list must be let go, too. */
+/* A page that is unmapped by a list must be released, too. */
 TEST_F(attached, defect15_list_that_unmaps)
 {
 	unsigned int i;
@@ -663,7 +668,7 @@ TEST_F(attached, memory_not_preregistered)
 	EXPECT_EQ(1, MAPPED_A(self));
 }
 
-/* After H_TOO_HARD each entry is old or new, and the counts agree with that. */
+/* After H_TOO_HARD each entry is old or new, and the counts agree. */
 TEST_F(attached, list_that_fails_midway)
 {
 	unsigned int i, nr_a = 0, nr_b = 0;
@@ -728,7 +733,7 @@ TEST_F(attached, defect9_window_replaced)
 {
 	ASSERT_EQ(0, __tce_window_remove(self->container, 0));
 	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));
-	/* It has no part of it before it is told so. */
+	/* The table does not reach the new window before SET_SPAPR_TCE. */
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
@@ -752,7 +757,10 @@ TEST_F(attached, second_window)
 
 	ASSERT_NE(0U, start);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	/* Without huge pages behind the memory, of the kernel's page size only. */
+	/*
+	 * Without huge pages behind the memory, only the kernel's page size is
+	 * possible.
+	 */
 	EXPECT_EQ(getpagesize() == 65536 ? H_SUCCESS : PPC64_TO_USER,
 		  h_put_tce(&self->vcpu, LIOBN2, start, MIB | TCE_RW));
 	EXPECT_EQ(getpagesize() == 65536, MAPPED_A(self));
@@ -785,7 +793,9 @@ TEST_F(attached, window_with_levels)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
-/* 64 GiB of empty entries: long enough for a soft lockup, if it does not reschedule. */
+/*
+ * 64 GiB of empty entries: long enough for a soft lockup without rescheduling
+ */
 TEST_F(attached, defect1_long_stuff_reschedules)
 {
 	uint64_t start, entries = 1UL << 24;
@@ -798,7 +808,7 @@ TEST_F(attached, defect1_long_stuff_reschedules)
 	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN2, start, 0, entries));
 }
 
-/* A page of the guest that is many of the hardware's */
+/* A page of the guest that is many pages of the hardware */
 TEST_F(attached, table_with_larger_pages)
 {
 	int table = tce_table(self->vm.fd, LIOBN2, 16, 0, ENTRIES / 16);
@@ -806,7 +816,7 @@ TEST_F(attached, table_with_larger_pages)
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN2, 0x10000, MIB | TCE_RW));
 	EXPECT_EQ(16, MAPPED_A(self));
-	/* The last of them, which the other table has, too */
+	/* The last of them; the other table has it, too */
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 31 * PAGE, 0));
 	EXPECT_EQ(15, MAPPED_A(self));
 	EXPECT_EQ(H_SUCCESS,
@@ -817,7 +827,10 @@ TEST_F(attached, table_with_larger_pages)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
-/* What is behind the slot is preregistered as well, but not the guest's. */
+/*
+ * The memory behind the slot is preregistered as well, but does not belong to
+ * the guest.
+ */
 TEST_F(attached, defect31_page_reaches_beyond_slot)
 {
 	unsigned int shift = 20;
@@ -889,7 +902,7 @@ TEST_F(attached, del_makes_it_emulated)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
 	kvm_vfio_del(self->dev, self->group);
-	/* What is in the window is the container's. */
+	/* The entries in the window stay, for the container to clear. */
 	EXPECT_EQ(1, MAPPED_A(self));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, PAGE, PAGE_A(0) | TCE_RW));
 	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, 0, 0, 1));
@@ -929,7 +942,7 @@ static long free_kib(void)
 	return kib;
 }
 
-/* A window of 1 GiB has a table of 2 MiB, and as much of userspace view. */
+/* A window of 1 GiB has a table of 2 MiB, and a userspace view of 2 MiB. */
 TEST_F(attached, defect7_window_is_freed)
 {
 	uint64_t start, size = 1UL << 30;
@@ -973,7 +986,10 @@ TEST_F(attached, two_tables_of_one_group)
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN2, 0, PAGE_B(0) | TCE_RW));
 	EXPECT_EQ(0, MAPPED_A(self));
 	EXPECT_EQ(1, MAPPED_B(self));
-	/* Each reads back what was put there, whatever the hardware has. */
+	/*
+	 * Each table reads back what was put into it, whatever the hardware
+	 * has.
+	 */
 	EXPECT_EQ(PAGE_A(0) | TCE_RW, entry_of(&self->vcpu, LIOBN, 0));
 	EXPECT_EQ(PAGE_B(0) | TCE_RW, entry_of(&self->vcpu, LIOBN2, 0));
 	close(self->table);
@@ -1042,7 +1058,7 @@ TEST_F(attached, two_windows_of_one_table)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
-/* With one of two windows gone, user space is to put that in order. */
+/* If one of two windows is removed, hypercalls go to user space. */
 TEST_F(attached, defect9_one_of_two_windows_removed)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -1070,7 +1086,9 @@ TEST_F(attached, dead_group)
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver/unbind",
 		 devices[0].bdf);
 	ASSERT_EQ(0, __sysfs_write(path, devices[0].bdf));
-	/* The container has no group any more: it has let its memory go. */
+	/*
+	 * The container has no group any more, and has unregistered its memory.
+	 */
 	EXPECT_GE(locked - (long)((REGION_A_SIZE + REGION_B_SIZE) / 1024), locked_kib());
 	expect_all_to_user(_metadata, &self->vcpu, LIOBN);
 	EXPECT_EQ(-EINVAL,
@@ -1111,7 +1129,7 @@ FIXTURE_TEARDOWN(container)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
-/* Without preregistration, KVM can do nothing: user space gets all of it. */
+/* Without preregistration, KVM leaves everything to user space. */
 TEST_F(container, v1_is_left_to_user_space)
 {
 	void *va = self->vm.memory + PAGE_A(0);
@@ -1129,7 +1147,7 @@ TEST_F(container, v1_is_left_to_user_space)
 	expect_all_to_user(_metadata, &self->vcpu, LIOBN);
 }
 
-/* The first who does something with a container has it. */
+/* A container belongs to the first process that uses it. */
 static int take_container(void *arg)
 {
 	int container = *(int *)arg;

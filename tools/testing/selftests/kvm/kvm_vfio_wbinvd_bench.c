@@ -85,7 +85,10 @@ static void until_out(void)
 	VFIO_ASSERT(run->exit_reason == KVM_EXIT_IO, "exit %u", run->exit_reason);
 }
 
-/* The next one is 4 ms away then, and a measurement takes less. */
+/*
+ * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
+ * less.
+ */
 static void await_timer_interrupt(void)
 {
 	struct timespec before, now;
