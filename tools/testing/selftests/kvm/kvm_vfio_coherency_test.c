@@ -12,7 +12,7 @@
  * Needs mtty, which scripts/lab-module builds, and mdev.  Uses kvm_vfio_lab if
  * it is loaded:
  *
- * 	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
+ *	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
  * machines do not have.  The lab module (tests/lab/module) provides both: it is
  * a second external user, and an IOMMU driver that does what a test sets.
  *
- * 	tests/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
+ *	tests/lab/run --module kvm_vfio_lab -f kvm_vfio_lab_test -- ...
  *
  * KVM_VFIO_MODULES=DIR names the folder of kvm_vfio_lab.ko (default: where a lab
  * machine has it).

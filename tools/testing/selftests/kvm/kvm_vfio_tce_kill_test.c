@@ -99,10 +99,10 @@ static struct vfio_probe probes[PROBES] = {
 #define MAX_TABLES	2
 
 /*
- * struct entry - an entry of a hardware table @now: the region that it maps,
- * NONE if it maps nothing @cached: how many pages of a region it mapped since
- * all groups saw a kill @left: groups that have not seen one since the last of
- * these, by their PHB
+ * struct entry - an entry of a hardware table
+ * @now: the region that it maps, NONE if it maps nothing
+ * @cached: how many pages of a region it mapped since all groups saw a kill
+ * @left: groups that have not seen a kill since the last of these, by their PHB
  */
 struct entry {
 	uint8_t now;
