@@ -19,10 +19,11 @@
  * which only its own thread knows.  A fork waits until no thread has such a
  * number, so the child has slots only.
  *
- * FUZZ_S=SECONDS		seconds to run (60)
- * KVM_VFIO_SEED=N		repeats the scripts; how they mix is up to the
- * scheduler KVM_VFIO_ROUND=N	begins with that round, or the one before it
- * after which everything was closed KVM_VFIO_ROUNDS=N	ends after so many
+ *	FUZZ_S=SECONDS		how long to run (60)
+ *	KVM_VFIO_SEED=N		repeats the scripts; how they mix is up to the scheduler
+ *	KVM_VFIO_ROUND=N	begins with that round, or with the one before it after
+ *				which everything was closed
+ *	KVM_VFIO_ROUNDS=N	ends after so many rounds
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

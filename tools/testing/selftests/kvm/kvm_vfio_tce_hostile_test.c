@@ -11,8 +11,9 @@
  * tables.  At the end it must be possible to unregister all memory.  (If the
  * host crashes, the machine is lost.)
  *
- * TCE_S	seconds, 20 by default; a quarter of them for the first part
- * TCE_ROUNDS	3 by default TCE_SEED	for the random numbers
+ *	TCE_S		seconds, 20 by default; a quarter of them for the first part
+ *	TCE_ROUNDS	3 by default
+ *	TCE_SEED	for the random numbers
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

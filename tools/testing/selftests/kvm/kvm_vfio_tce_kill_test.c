@@ -119,12 +119,16 @@ struct table {
 };
 
 /*
- * struct replay - what a hypercall did @exchanged: entries @replaced: entries
- * that mapped a page before @kills: firmware calls, by PHB @killed: pages of a
- * region that nothing can reach any more @dropped: counts of a region @early:
- * counts that were dropped with no page that was killed for it @unkilled:
- * entries that may be cached when it returns @returns: of the hypercall @late:
- * what happened after the return
+ * struct replay - what a hypercall did
+ * @exchanged: entries
+ * @replaced: entries that mapped a page before
+ * @kills: firmware calls, by PHB
+ * @killed: pages of a region that nothing can reach any more
+ * @dropped: counts of a region
+ * @early: counts that were dropped with no page that was killed for it
+ * @unkilled: entries that may be cached when it returns
+ * @returns: of the hypercall
+ * @late: what happened after the return
  */
 struct replay {
 	unsigned int exchanged, replaced, kills[MAX_PHBS];
