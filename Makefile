@@ -47,33 +47,36 @@ $(B)/demo/%/holder: demo/holder.c
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
-## make check          build and run all tests on all lab machines
-##   ONLY=regex          only what matches in tests/lists/check
+## make check          build and run the tests on all lab machines: all of them on 6.12,
+##   and the most important ones on 7.2 and 7.3; says first what, and how long it took
+##   ONLY=regex          just the runs whose names match: "PROGRAM on MACHINE (MODULES, BASE)"
+##   BASE=7.3            just the runs on this kernel
+##   SEED=n              for what is done at random (or random: another one each time)
 ##   FUZZ_S=seconds      a longer run of the fuzzer, 60 by default
 .PHONY: check
 check: deps
-	@$(MAKE) modules debug-kernel
-	@$(MAKE) lab-module tests
-	@$(MAKE) BASE=7.3 ARCH=x86_64 lab-module tests
 	@tests/check tests/lists/check
 
-## make check-all      check, and what takes longer: the package on the other Debian
-##   release, each patch of the series built
-.PHONY: check-all
-check-all: check
-	@tests/check tests/lists/check-all
+## make check-quick    for who changed a line: 5 minutes
+.PHONY: check-quick
+check-quick: deps
+	@tests/check tests/lists/check-quick
 
-## make check-hosted   the quick part: our C files in user space, under sanitizers
+## make check-everything  all there is, once before a release: check, check-stock, the
+##   same tests on all kernels, mutations, packages, each patch of the series; hours
+.PHONY: check-everything
+check-everything: deps
+	@SEED=$${SEED:-random} tests/check tests/lists/check tests/lists/check-stock \
+		tests/lists/check-everything
+
+## make check-hosted   our C files in user space, under sanitizers: no kernel, no machine
 .PHONY: check-hosted
 check-hosted: deps
-	@ONLY=^hosted tests/check tests/lists/check
+	@ONLY=^hosted tests/check tests/lists/check-quick
 
 ## make check-stock    the same tests on Debian's modules: known defects must show
 .PHONY: check-stock
 check-stock: deps
-	@scripts/fetch
-	@$(MAKE) modules
-	@$(MAKE) lab-module tests
 	@tests/check tests/lists/check-stock
 
 ## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, in
