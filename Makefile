@@ -7,9 +7,9 @@
 MAKEFLAGS += --no-print-directory
 
 BUILD ?= build
-# kbuild takes no such path, and 'make clean' must not.
-ifneq ($(words -$(CURDIR)$(BUILD)-),1)
-$(error '$(CURDIR)', BUILD='$(BUILD)': there must be no blank in the path)
+# Nor must 'make clean'.
+ifneq ($(words -$(CURDIR)$(BUILD)-)$(findstring :,$(CURDIR)$(BUILD)),1)
+$(error '$(CURDIR)', BUILD='$(BUILD)': kbuild takes no path with a blank or a colon in it)
 endif
 export KVM_VFIO_BUILD := $(abspath $(BUILD))
 export LAB_BUILD := $(KVM_VFIO_BUILD)
