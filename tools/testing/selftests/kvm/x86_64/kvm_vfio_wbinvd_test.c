@@ -2,13 +2,14 @@
 /*
  * Contract 6: which CPUs a guest's WBINVD flushes.
  *
- * Each vCPU has a thread, on one CPU at a time, that stays in KVM_RUN; what the
- * guest does next is asked of it in its memory.  A kprobe event counts the flushes
- * that reach each CPU.  The program itself stays on CPU 0 and makes each vCPU on the
- * CPU on which it starts: each ioctl of a vCPU is a CPU that it was loaded on.
+ * Each vCPU has a thread, on one CPU at a time, that stays in KVM_RUN.  The
+ * test tells the guest through its memory what to do next.  A kprobe event
+ * counts the flushes that reach each CPU.  The program itself stays on CPU 0,
+ * and makes each vCPU on the CPU on which that vCPU starts, because each ioctl
+ * of a vCPU loads it on the current CPU.
  *
  * It runs on noncoherent machines and on coherent ones, where nothing is ever
- * flushed.  The kernel should be preemptible for storm to show what it is to show.
+ * flushed.  The storm tests need a preemptible kernel to be effective.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +28,7 @@
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
-/* Machines are emulated, several at a time: what takes that long hangs. */
+/* Several emulated machines run at a time.  Whatever takes this long hangs. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
@@ -47,7 +48,7 @@ static bool coherent;
 
 enum {
 	PROBE_FLUSH,		/* a flush for WBINVD, on the CPU that it reaches */
-	PROBE_ALL,		/* a flush of all CPUs at once, for whatever */
+	PROBE_ALL,		/* a flush of all CPUs at once, for any reason */
 	PROBE_COUNTED,
 	PROBE_LOAD = PROBE_COUNTED,
 	PROBE_EXIT,		/* the guest executes WBINVD */
@@ -65,7 +66,7 @@ static struct vfio_probe probes[PROBE_MAX] = {
  * The guest
  */
 struct control {
-	uint64_t turns;		/* that it made, to show that it runs */
+	uint64_t turns;		/* of its loop, which show that it runs */
 	uint64_t want;		/* WBINVDs that it is to execute in all, */
 	uint64_t done;		/* and has executed */
 	uint64_t stop;
@@ -107,7 +108,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* CPUs of an emulated machine may take turns: let the next one have its own. */
+/* CPUs of an emulated machine may take turns: let the next one run. */
 static void await(const uint64_t *value, uint64_t least)
 {
 	while (READ_ONCE(*value) < least) {
@@ -116,13 +117,16 @@ static void await(const uint64_t *value, uint64_t least)
 	}
 }
 
-/* A turn that it begins from now on. */
+/* Waits for a turn of the guest that begins from now on. */
 static void await_turn(const struct worker *worker)
 {
 	await(&worker->control->turns, READ_ONCE(worker->control->turns) + 2);
 }
 
-/* It takes no other CPU on the way, and when this returns, the guest runs there. */
+/*
+ * The thread uses no other CPU on the way.  When this returns, the guest runs
+ * there.
+ */
 static void move_to(const struct worker *worker, unsigned int cpu)
 {
 	cpu_set_t set;
@@ -134,7 +138,7 @@ static void move_to(const struct worker *worker, unsigned int cpu)
 	await_turn(worker);
 }
 
-/* A vCPU that is made and runs on one CPU until it is moved. */
+/* Makes a vCPU, which runs on one CPU until it is moved. */
 static void start_on(struct worker *worker, struct kvm_vm *vm, unsigned int number,
 		     unsigned int cpu)
 {
@@ -174,7 +178,7 @@ static uint64_t traced_on(unsigned int cpu)
 	return nr;
 }
 
-/* All since it was called last, whoever caused them. */
+/* All flushes since the last call, whatever caused them */
 static uint64_t flushes(void)
 {
 	uint64_t all = 0;
@@ -186,7 +190,7 @@ static uint64_t flushes(void)
 	return all;
 }
 
-/* What has been flushed when the guest has executed one more WBINVD. */
+/* Lets the guest execute one more WBINVD; returns what was flushed. */
 static uint64_t wbinvd(const struct worker *worker)
 {
 	struct control *control = worker->control;
@@ -196,9 +200,7 @@ static uint64_t wbinvd(const struct worker *worker)
 	return flushes();
 }
 
-/*
- * A VM with two groups that it may get
- */
+/* A VM, and two groups for it */
 FIXTURE(wbinvd) {
 	struct kvm_vm *vm;
 	struct worker workers[NR_VCPUS];
@@ -251,7 +253,9 @@ static struct worker *vcpu_on(struct _test_data_wbinvd *self, unsigned int cpu)
 	return worker;
 }
 
-/* The device is coherent or not: what WBINVD flushes on this machine. */
+/*
+ * What WBINVD flushes on this machine, depending on the coherency of the device
+ */
 static uint64_t expected(uint64_t set)
 {
 	return coherent ? 0 : set;
@@ -299,7 +303,7 @@ TEST_F(wbinvd, where_each_vcpu_runs)
 	ASSERT_NO_FLUSHES(b);
 }
 
-/* A vCPU leaves and enters CPUs, and groups come and go, without a flush. */
+/* A vCPU changes CPUs, and groups are added and deleted, without a flush. */
 TEST_F(wbinvd, only_wbinvd_flushes)
 {
 	struct worker *a = vcpu_on(self, 1);
@@ -342,7 +346,7 @@ TEST_F(wbinvd, add_and_del_cycles)
 	ASSERT_NO_FLUSHES(b);
 	kvm_vfio_add(self->dev, self->group[0]);
 	ASSERT_FLUSHES(b, ON(2));
-	/* What DEL has not let go, the end of the device does. */
+	/* The end of the device releases what DEL has not. */
 	close(self->dev);
 	ASSERT_NO_FLUSHES(a);
 	ASSERT_NO_FLUSHES(b);
@@ -374,7 +378,10 @@ TEST_F(wbinvd, defect25_cpus_before_the_first_group)
 	ASSERT_FLUSHES(b, ON(0));
 }
 
-/* It is in the guest when the VM gets the group, and leaves the CPU after that. */
+/*
+ * The vCPU is in the guest when the VM gets the group, and leaves the CPU after
+ * that.
+ */
 TEST_F(wbinvd, defect25_vcpus_in_the_guest_meanwhile)
 {
 	struct worker *a = vcpu_on(self, 1), *b = vcpu_on(self, 2);
@@ -403,9 +410,10 @@ TEST_F(wbinvd, defect25_cpus_between_two_groups)
 }
 
 /*
- * The CPU on which the vCPU goes on is in the next set, although it has not been
- * entered again.  Whatever preempts the vCPU there would enter it again, and that is
- * why it is tried more than once: any time can show the defect.
+ * The CPU on which the vCPU goes on is in the next set, although it has not
+ * been entered again.  If something preempts the vCPU there, it is entered
+ * again and the defect does not show.  So it is tried more than once: each time
+ * can show it.
  */
 TEST_F(wbinvd, defect33_cpu_that_goes_on)
 {
@@ -443,8 +451,9 @@ TEST_F(wbinvd, defect33_vcpus_that_change_places)
 }
 
 /*
- * The vCPU is moved while the guest executes one WBINVD after the other: what was
- * flushed has to agree with the CPUs that it was loaded on, as the trace has it.
+ * The vCPU is moved while the guest executes WBINVDs all the time.  What was
+ * flushed must agree with the CPUs on which the vCPU was loaded, according to
+ * the trace.
  */
 struct storm {
 	uint64_t set;		/* what has to be flushed next */
@@ -454,7 +463,7 @@ struct storm {
 	unsigned int wrong;
 };
 
-/* After a flush: the next event that is none shows that it is over. */
+/* The first event after a flush that is no flush shows that it is over. */
 static void storm_flushed(struct storm *storm)
 {
 	if (!storm->flushed)
@@ -501,7 +510,7 @@ static void storm_read(struct storm *storm)
 	storm_flushed(storm);
 }
 
-/* Time of its own, so that events of all CPUs are in the order that they came in */
+/* A common clock, so that the events of all CPUs are in the right order */
 static void storm_trace(void)
 {
 	TEST_ASSERT(vfio_probes_set(probes, PROBE_MAX), "probes of the storm");
@@ -509,7 +518,9 @@ static void storm_trace(void)
 	vfio_trace_clear();
 }
 
-/* Later in each round of the CPUs, so that every part of it is interrupted. */
+/*
+ * A bit later in each round over the CPUs, so that every part is interrupted.
+ */
 static void storm_step(const struct worker *worker, unsigned int step)
 {
 	struct control *control = worker->control;
@@ -537,7 +548,7 @@ TEST_F(wbinvd, defect33_storm_of_moves)
 	ASSERT_EQ(storm.nr, coherent ? 0 : NR_MOVES * NR_AT_ONCE);
 }
 
-/* A WBINVD of a VM with a group flushes all since the last that flushed. */
+/* A WBINVD in a VM with a group flushes all CPUs since the last flush. */
 TEST_F(wbinvd, defect25_storm_of_moves_and_groups)
 {
 	struct worker *a = vcpu_on(self, 1);
