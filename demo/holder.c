@@ -5,8 +5,9 @@
  *	holder hold GROUP	the life of a hold, step by step
  *	holder open GROUP	can the group be opened?
  *
- * Says in plain words what happens; the exit status is 0 only if all went as the
- * contract of the device has it.
+ * Says in plain words what happens.  The exit status is 0 only if everything
+ * went according to the contract of the device
+ * (Documentation/virt/kvm/vfio-contract.rst).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +89,7 @@ static void hold(const char *number)
 	int group = checked("open the group", open_group(number));
 	int dev = kvm_vfio_device();
 
-	/* Wherever an ADD goes through that must not, undo it and go on. */
+	/* If an ADD succeeds that must not, undo it and go on. */
 	if (step("KVM is given the group, which has no container",
 		 group_attr(dev, KVM_DEV_VFIO_GROUP_ADD, group), EINVAL))
 		group_attr(dev, KVM_DEV_VFIO_GROUP_DEL, group);
@@ -103,7 +104,7 @@ static void hold(const char *number)
 	step("... after SET_IOMMU",
 	     group_attr(dev, KVM_DEV_VFIO_GROUP_ADD, group), 0);
 
-	/* Does user space get the protection away underneath KVM? */
+	/* Can user space take the protection away while KVM holds the group? */
 	if (step("taking the protection away (UNSET_CONTAINER) while KVM holds",
 		 ioctl(group, VFIO_GROUP_UNSET_CONTAINER), EBUSY)) {
 		group_attr(dev, KVM_DEV_VFIO_GROUP_DEL, group);

@@ -45,7 +45,7 @@ struct message {
 	unsigned char data[DATA_MAX];
 };
 
-/* Another size and other bytes for each number; RFC 1071 wants a sum. */
+/* Size and bytes depend on the number.  The checksum is that of RFC 1071. */
 static size_t compose(struct message *m, unsigned int number)
 {
 	size_t size = sizeof(m->header) + number * 37 % (DATA_MAX + 1), i;
@@ -65,7 +65,10 @@ static size_t compose(struct message *m, unsigned int number)
 	return size;
 }
 
-/* Returns 1 if this is an answer that we wait for, with the very bytes of the question. */
+/*
+ * Returns 1 if this is an answer that we wait for, with the same bytes as the
+ * question.
+ */
 static int is_answer(const unsigned char *packet, size_t size)
 {
 	const struct iphdr *ip = (const void *)packet;

@@ -155,7 +155,7 @@ static void mount_file_systems(void)
 	symlink("/proc/self/fd", "/dev/fd");
 }
 
-/* Until here standard output may be nothing at all. */
+/* Before this, standard output may be closed. */
 static void open_console(void)
 {
 	int fd = open("/dev/console", O_RDWR);
@@ -222,7 +222,7 @@ static int try_port(const char *wanted)
 	return port;
 }
 
-/* Ports and their names come late; each of them sends an event. */
+/* Ports and their names appear late; each sends an event. */
 static int open_port(const char *name, int events)
 {
 	struct pollfd p = { .fd = events, .events = POLLIN };
@@ -278,7 +278,10 @@ static bool load_modules(void)
 	return true;
 }
 
-/* A kernel of our own is proven by its release, which tells what it is made of. */
+/*
+ * A kernel of our own is proven by its release, which contains a hash of its
+ * sources.
+ */
 static bool check_release(void)
 {
 	struct utsname running;
@@ -295,10 +298,10 @@ static bool check_release(void)
 }
 
 /*
- * A host's first VM makes KVM patch the code of the scheduler (a static key), and
- * the last one to go makes it patch it back.  With more than one CPU, QEMU before
- * 8.1 may go on running on one of them what another has just replaced; on x86
- * that ends in "Oops: int3".  With a VM that stays, the scheduler's code stays.
+ * The first VM of a host makes KVM patch the scheduler's code (a static key),
+ * and the end of the last one makes KVM patch it back.  With more than one CPU,
+ * QEMU before 8.1 may go on running on one CPU the code that another has just
+ * replaced; on x86 that ends in "Oops: int3".  So one VM is kept open.
  */
 static void keep_a_vm(void)
 {
@@ -459,11 +462,11 @@ static void check_log(void)
 }
 
 /*
- * Leaks: what a kernel with kmemleak finds unreferenced in the end, be it from
- * the command or from before it.  An object that is being worked on may look
- * unreferenced for a moment, so kmemleak takes a checksum at the first scan that
- * finds it and names it at the next, if nobody changed it, and only if it is five
- * seconds old: that age is all that is waited for.
+ * Leaks: what a kernel with kmemleak finds unreferenced at the end, caused by
+ * the command or before it.  An object in use may look unreferenced for a
+ * moment, so kmemleak takes a checksum at the first scan that finds it, and
+ * reports it at the next one if it is unchanged and at least five seconds old.
+ * That age is all that is waited for.
  */
 #define LEAKS		"/sys/kernel/debug/kmemleak"
 #define LEAK_HEAD	"unreferenced object "
@@ -482,7 +485,7 @@ static bool scan_for_leaks(void)
 	return good;
 }
 
-/* Shows all of it on the console, and reports it in a line. */
+/* Shows the whole report on the console, and one line of it in the verdict. */
 static bool check_leak(const regex_t *allowed, char *record, bool silent)
 {
 	bool excused = !regexec(allowed, record, 0, NULL, 0);
@@ -531,7 +534,9 @@ static void check_leaks(void)
 	poll(NULL, 0, LEAK_AGE_MS);
 	if (!scan_for_leaks() || !read_file(LEAKS, &text) || !text.len)
 		return;
-	/* What is found again a third time is not referenced by anything. */
+	/*
+	 * An object that is found a third time is not referenced by anything.
+	 */
 	free(text.data);
 	if (scan_for_leaks() && read_file(LEAKS, &text))
 		report_leaks(&text);
@@ -609,7 +614,7 @@ static void start_command(struct run *run)
 		close(ends[1]);
 }
 
-/* The command is over: nothing that it started may live on. */
+/* The command has ended: kill everything that it started. */
 static void clean_up(struct run *run)
 {
 	run->cleaning = true;
@@ -662,7 +667,7 @@ static void timer_expired(struct run *run)
 	reap(run);
 }
 
-/* Until every process is gone and all that they wrote is delivered. */
+/* Waits until every process is gone and all their output is delivered. */
 static void supervise(struct run *run)
 {
 	struct pollfd fds[3];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The lab module: what the emulated machines cannot show.
+ * The lab module provides what the emulated machines do not have.
  *
  * It is a second external user of VFIO (include/linux/vfio_external.h) beside
  * KVM, through /dev/kvm-vfio-lab, and a VFIO IOMMU driver whose answers and
@@ -192,7 +192,7 @@ static long lab_extension(struct lab_container *container, unsigned long arg)
 	return lab_type_index(arg, &type) && type == container->type;
 }
 
-/* Without a container VFIO asks for which types the driver is good. */
+/* Without a container, VFIO asks which types the driver supports. */
 static long lab_iommu_check(struct lab_container *container, unsigned long arg)
 {
 	unsigned int type;
@@ -482,7 +482,7 @@ static void lab_section(struct vfio_external_user *user,
 		eventfd_signal(event);
 	lab_spin(user, true, hold->section_us);
 
-	/* What must not happen now gets its time. */
+	/* Gives time to what must not happen now. */
 	if (hold->alive_first)
 		lab_spin(user, false, hold->linger_us);
 	hold->alive_last = vfio_external_api.alive(user);
@@ -495,7 +495,7 @@ static void lab_hold(struct vfio_external_user *user,
 {
 	ktime_t limit = ktime_add_us(ktime_get(), hold->limit_us);
 
-	/* The host may need this CPU to get on: sections are short. */
+	/* The host may need this CPU to go on, so sections are short. */
 	do {
 		lab_section(user, hold, event);
 		event = NULL;
@@ -592,7 +592,10 @@ static int lab_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Nobody else can reach the users; what they pin goes before close returns. */
+/*
+ * Nobody else can reach the users.  What they pin is released before close()
+ * returns.
+ */
 static int lab_release(struct inode *inode, struct file *file)
 {
 	struct lab_file *lab = file->private_data;

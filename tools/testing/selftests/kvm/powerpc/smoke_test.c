@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(smoke)
 	kvm_vm_free(self->vm);
 }
 
-/* What there is with translation only */
+/* Only with translation */
 FIXTURE(smoke_radix) {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[NR_VCPUS];
@@ -274,7 +274,10 @@ TEST_F(smoke_radix, unhandled_page_faults)
 	EXPECT_EQ(uc.args[1], UNMAPPED);
 }
 
-/* A process of its own, as KVM refuses a VM to the child of its process. */
+/*
+ * A separate process:  KVM refuses ioctls on a VM to a child of the process
+ * that made it.
+ */
 static void expect_death(void (*guest_code)(void), bool real_mode, const char *words)
 {
 	struct kvm_vcpu *vcpus[NR_VCPUS];
@@ -445,7 +448,7 @@ TEST_F(smoke, two_vcpus)
 	for (i = 0; i < NR_VCPUS; i++)
 		pthread_join(threads[i], NULL);
 
-	/* The host's copies are its own. */
+	/* The host's copies are not shared with the guest. */
 	EXPECT_EQ(counter, 0);
 	sync_global_from_guest(self->vm, counter);
 	sync_global_from_guest(self->vm, shared);
@@ -473,7 +476,7 @@ TEST_F(smoke, memory)
 	vm_vaddr_t gva = vm_vaddr_alloc(self->vm, n * sizeof(uint64_t), KVM_UTIL_MIN_VADDR);
 	uint64_t *p = addr_gva2hva(self->vm, gva);
 
-	/* What real mode is built on */
+	/* What real mode relies on */
 	ASSERT_EQ(addr_gva2gpa(self->vm, gva), gva);
 	ASSERT_EQ(addr_gva2gpa(self->vm, (uintptr_t)&counter), (uintptr_t)&counter);
 
@@ -522,7 +525,10 @@ TEST_F(smoke, no_memory)
 		virt_pg_map(self->vm, BEYOND, BEYOND);
 	vcpu_args_set(vcpu, 1, BEYOND + 0x1230);
 	if (!kvm_has_cap(KVM_CAP_PPC_MMU_RADIX)) {
-		/* A hash MMU tells the guest that the page table lacks it. */
+		/*
+		 * With a hash MMU, the guest is told that its page table has no
+		 * entry.
+		 */
 		uc = start(vcpu, guest_load, UCALL_UNHANDLED);
 		EXPECT_EQ(uc.args[0], VECTOR_DATA_STORAGE);
 		EXPECT_EQ(uc.args[3], BEYOND + 0x1230);

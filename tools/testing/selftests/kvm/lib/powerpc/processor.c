@@ -73,7 +73,10 @@ static const struct elf64_phdr *next_segment(unsigned int *i)
 	return NULL;
 }
 
-/* No virtual address below the program: those are physical ones of something else. */
+/*
+ * No virtual addresses below the program: the physical ones there are used
+ * otherwise.
+ */
 void vm_vaddr_populate_bitmap(struct kvm_vm *vm)
 {
 	unsigned int i = 0;
@@ -84,8 +87,8 @@ void vm_vaddr_populate_bitmap(struct kvm_vm *vm)
 }
 
 /*
- * Take everything below the program and between its segments, so that the first
- * free page is always the one that the next segment is linked at.
+ * Allocate everything below the program and between its segments, so that the
+ * first free page is always the one at which the next segment is linked.
  */
 static vm_paddr_t reserve_around_program(struct kvm_vm *vm)
 {
@@ -122,7 +125,10 @@ static vm_paddr_t alloc_table(struct kvm_vm *vm, size_t size)
 		table = vm_phy_page_alloc(vm, arch->image_end,
 					  vm->memslots[MEM_REGION_PT]);
 		arch->table_end = table + vm->page_size;
-		/* Else the next virtual address would not be the physical one. */
+		/*
+		 * Otherwise the next virtual address would differ from the
+		 * physical one.
+		 */
 		sparsebit_set(vm->vpages_mapped, table >> vm->page_shift);
 	}
 	arch->table_next = table + size;
