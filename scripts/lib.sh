@@ -27,7 +27,7 @@ out=${KVM_VFIO_BUILD:-$top/build}
 build=$out/$base
 cache=${KVM_VFIO_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvm-vfio}
 
-# The lines of the table that are for one base.
+# The lines of the table for this base
 base_lines() { awk -v base="$base" '$1 == base' "$top/scripts/bases"; }
 
 check_settings() {
@@ -54,7 +54,7 @@ base_patches() {
 	done | awk -F/ '{ print $NF "\t" $0 }' | LC_ALL=C sort | cut -f2
 }
 
-# The names in the kernel of what patches change, those on stdin.
+# The kernel files that the patches on standard input change
 patched_files() { sed -n "s|^+++ b/\([^[:space:]]*\).*|\1|p" | sort -u; }
 
 # base_suites RELEASE: where a machine of that Debian release finds the base
@@ -99,7 +99,8 @@ need_space() {
 		    "free some space, or set KVM_VFIO_CACHE and KVM_VFIO_BUILD to another disk"
 }
 
-# Two runs at once: the second waits.  Held until the script ends.
+# If there are two runs at once, the second one waits.  The lock is held until the
+# script ends.
 take_lock() {
 	mkdir -p "$(dirname "$1")"
 	exec 9>"$1"
@@ -118,7 +119,8 @@ logged() {
 	die "'$*' failed" "read $log"
 }
 
-# The prefix of the compiler of modules: for some bases not this machine's own one.
+# The prefix of the compiler for modules; some bases need another one than this
+# machine's.
 kbuild_cross() {
 	kbuild_prefix=""
 	eval "kbuild_prefix=\${CROSS_$(flavour_arch "$1"):-}"
@@ -139,7 +141,7 @@ kbuild() {
 		-j"$(nproc)" "$@"
 }
 
-# kbuild_modules FLAVOUR ARGUMENT...: only our modules, the others stay Debian's
+# kbuild_modules FLAVOUR ARGUMENT...: build only our modules; the others stay Debian's
 kbuild_modules() {
 	kbuild "$@" M="$build/work/$1" CONFIG_KVM_INTEL= CONFIG_KVM_AMD= \
 		CONFIG_KVM_BOOK3S_64_HV= CONFIG_KVM_BOOK3S_64_PR= \
@@ -147,7 +149,8 @@ kbuild_modules() {
 		CONFIG_VFIO_FSL_MC= CONFIG_VFIO_CDX= CONFIG_VFIO_IOMMU_TYPE1= modules
 }
 
-# configure OBJ KMAKE: allnoconfig with what OBJ/fragment wants, all of it
+# configure OBJ KMAKE: allnoconfig with the options of OBJ/fragment; fails if one cannot
+# be set
 configure() {
 	cmp -s "$1/fragment" "$1/fragment.done" && return
 	rm -f "$1/fragment.done"
