@@ -11,7 +11,8 @@ $1 == "why" {
 }
 NF == 4 { cost[FILENAME, $1 " " $2, $3] = $4 }
 
-# Per entry of the call; a call for one entry may come less the round trip.
+# The cost per entry of the call.  For a call with one entry, the round trip may be
+# subtracted.
 function value(modules, run, row) {
 	if (!((modules, run, what[row]) in cost))
 		return "-"
@@ -72,7 +73,7 @@ function second_table(  i) {
 			ticks("stock", "one 16", i), ticks("ours", "one 16", i)
 }
 
-# The look-up must not grow with the tables of the VM.
+# The cost of the look-up must not grow with the number of tables of the VM.
 function check_targets(  i, few, many) {
 	for (i = 1; i <= rows; i++) {
 		few = value("ours", "one 1", i)

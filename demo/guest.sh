@@ -4,7 +4,7 @@
 # Shared by what starts a guest inside a lab machine, which has QEMU in /qemu, and
 # the guest's kernel and initramfs as vmlinux and guest.cpio.
 
-# QEMU brings its own C library; its loader finds all in /qemu.
+# QEMU has its own C library; its loader finds everything in /qemu.
 loader=$(find /qemu -name 'ld*.so.[12]' -type f | head -n 1)
 libs=$(find /qemu -name '*.so*' -type f | sed 's|/[^/]*$||' | sort -u | tr '\n' ':')
 qemu_path=$(find /qemu/usr/bin -name 'qemu-system-*')
@@ -33,8 +33,8 @@ start_guest() {
 pseries_machine() {
 	pseries=pseries,accel=kvm,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
 	pseries=$pseries,cap-ccf-assist=off,cap-hpt-max-page-size=4k,x-vof=on
-	# An outer QEMU before 8 does not emulate what this asks of the CPU; an
-	# inner one before 8 does not ask.
+	# An outer QEMU before 8 does not emulate this property of the CPU; an inner one
+	# before 8 does not need it.
 	if [ "$OUTER_QEMU" -lt 8 ] && qemu -machine pseries,help | grep -q cap-ail-mode-3; then
 		pseries=$pseries,cap-ail-mode-3=off
 	fi

@@ -4,13 +4,13 @@
 # Shared by what runs a real guest in a lab machine: archives to append to the
 # machine's initramfs.  Comes after scripts/lib.sh and base.env.
 
-# make_cpio DIR FILE: an initramfs archive, whole or not at all
+# make_cpio DIR FILE: make an initramfs archive, completely or not at all
 make_cpio() {
 	(cd "$1" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$2.$$"
 	mv "$2.$$" "$2"
 }
 
-# new_tmp DIR: a folder in it; also removes what an interrupted run left there
+# new_tmp DIR: make a folder in it, and remove what an interrupted run left there
 new_tmp() {
 	find "$1" -maxdepth 1 -name 'tmp.*' -mmin +60 -exec rm -rf {} +
 	mktemp -d "$1/tmp.XXXXXX"
@@ -35,9 +35,9 @@ closure() (
 	cat "$tmp/done"
 )
 
-# qemu_archive ROOT PROGRAM ARCHIVE: Debian's QEMU, unpacked in ROOT, with its
-# libraries, to be found in /qemu of the lab machine.  An initramfs of powernv is
-# limited to 128 MiB: no more than what is used.
+# qemu_archive ROOT PROGRAM ARCHIVE: pack Debian's QEMU, unpacked in ROOT, with its
+# libraries, for /qemu of the lab machine.  It has only what is used, because an
+# initramfs of powernv is limited to 128 MiB.
 qemu_archive() (
 	[ ! -e "$3" ] || exit 0
 	tmp=$(new_tmp "${3%/*}")
@@ -53,8 +53,8 @@ qemu_archive() (
 	rm -rf "$tmp"
 )
 
-# guest_archive ARCH ARCHIVE [FILE]...: busybox, the driver of the card, an init and
-# these programs: all that the guest is.
+# guest_archive ARCH ARCHIVE [FILE]...: pack a whole guest: busybox, the driver of the
+# card, an init and these programs.
 guest_archive() (
 	stock=""
 	busybox=""
@@ -83,13 +83,13 @@ guest_archive() (
 	rm -rf "$tmp"
 )
 
-# major_version PROGRAM: of a QEMU, for $OUTER_QEMU as guest.sh wants it
+# major_version PROGRAM: the major version of a QEMU, for $OUTER_QEMU of guest.sh
 major_version() {
 	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
 }
 
-# power_guest DIR: what the lab machine power9 needs to start a guest that does what
-# its console says
+# power_guest DIR: prepare what the lab machine power9 needs for a guest that takes
+# commands from its console
 power_guest() {
 	mkdir -p "$1"
 	powerpc64le-linux-gnu-gcc -O2 -Wall -Wextra -static -o "$1/packets" \
