@@ -83,6 +83,15 @@ guest_archive() (
 	rm -rf "$tmp"
 )
 
+# More for the kernel of an x86 lab machine in which QEMU runs a guest: a periodic tick.
+# QEMU before 10.2 can lose a timer interrupt of the emulated CPU: VMRUN sets the bit for
+# a virtual interrupt in interrupt_request without the lock, and what another thread
+# sets there at that moment is gone.  Linux sets a one-shot timer again in its interrupt
+# only, so with NO_HZ or high resolution the machine and its guest would hang for ever,
+# while a periodic one makes up for it 4 ms later.
+# shellcheck disable=SC2034 # for what runs the machine
+nested_append="nohz=off highres=off"
+
 # major_version PROGRAM: the major version of a QEMU, for $OUTER_QEMU of guest.sh
 major_version() {
 	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
