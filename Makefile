@@ -109,9 +109,11 @@ patches: deps
 	@scripts/series
 
 ## make modules        kvm.ko, vfio.ko, vfio_iommu_spapr_tce.ko: build/BASE/modules/
+##   SOURCE=tree HEADERS=/lib/modules/KERNEL/build
+##                       for a kernel of your own, or of another distribution
 .PHONY: modules
 modules:
-	@scripts/modules
+	+@$(if $(SOURCE)$(HEADERS),scripts/own-modules "$(HEADERS)" "$(SOURCE)",scripts/modules)
 
 ## make debug-kernel   the kernel of the lab machine x86-debug, 7.3: build/BASE/debug/
 .PHONY: debug-kernel

@@ -8,6 +8,8 @@
 #   ktap STATUS NAME [REMARK]  the result of a test: passed if STATUS is 0
 #   check NAME COMMAND...      one that passes if COMMAND prints nothing and returns 0
 #                              (not run if NAME does not match $ktap_only)
+#   steps NAME COMMAND...      one that passes if each step of the shell function COMMAND
+#                              returns 0; what they say is shown if not
 #   wrong TEXT                 something is not as it should be:
 #   result NAME [REMARK]       a test that passes if there was none since the last one
 #   ktap_end                   the plan unless ktap_plan told it; fails if a test failed
@@ -47,6 +49,18 @@ check() {
 	[ "$ktap_status" = 0 ] || printf '%s\n' "$ktap_said" | sed 's/^/# /'
 	ktap "$ktap_status" "$ktap_name"
 	return "$ktap_status"
+}
+
+# Not as a condition: there set -e would do nothing.
+steps() {
+	ktap_name=$1
+	shift
+	set +e
+	ktap_said=$({ set -ex; "$@"; } 2>&1)
+	ktap_status=$?
+	set -e
+	[ "$ktap_status" = 0 ] || printf '%s\n' "$ktap_said" | tail -n 25 | sed 's/^/# /'
+	ktap "$ktap_status" "$ktap_name"
 }
 
 wrong() {

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh disable=SC2154
+#
+# A lab machine in which modprobe chooses between stock modules and ours, as on a host.
+# For the tests of the package, which source this and set
+#
+#   $dir       a folder to work in
+#   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
+#   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
+
+# carry KERNEL: modprobe with what it needs, and all modules that it may choose from
+carry() {
+	rm -rf "$dir/carry"
+	mkdir -p "$dir/carry/kmod" "$dir/carry/lib/modules/$1" "$dir/carry/lib64" "$dir/carry/usr"
+	ln -s ../lib "$dir/carry/usr/lib"
+	cp -L "$root/bin/kmod" "$dir/carry/kmod/modprobe"
+	there "ldd /bin/kmod" | grep -o '/[^ ]*' | while read -r file; do
+		mkdir -p "$dir/carry/lib/${file%/*}"
+		install -D "$root$file" "$dir/carry/$(echo "$file" | sed 's|^/usr||')"
+	done
+	(
+		cd "$tree/lib/modules/$1" || exit
+		{
+			find . -maxdepth 1 -name 'modules.*'
+			find . -name 'kvm.ko*' -o -name 'vfio.ko*'
+			there "$modprobe -S $1 -D -a kvm_amd vfio_iommu_type1 vfio_pci" |
+				sed -n "/^insmod /{s|^insmod .*/lib/modules/$1/||; s| *\$||; p}"
+		} | cpio -pdmL --quiet "$dir/carry/lib/modules/$1"
+	)
+	(cd "$dir/carry" && find . | cpio -o -H newc -R 0:0 --quiet >"$dir/carry.cpio")
+}
+
+# in_machine KIND FOLDER KERNEL IMAGE: modprobe must take the modules of FOLDER
+in_machine() {
+	carry "$3"
+	for module in kvm vfio; do
+		file=$(find "$tree/lib/modules/$3/$2" -name "$module.ko" -o -name "$module.ko.xz")
+		case $file in
+		*.xz) xz -dc "$file" >"$dir/$module.ko" ;;
+		*) cp "$file" "$dir/$module.ko" ;;
+		esac
+		echo "$module $(readelf -n "$dir/$module.ko" | sed -n 's/^ *Build ID: //p')"
+	done >"$dir/build-ids"
+	cat >"$dir/base.env" <<-END
+	KREL_x86_64='$3'
+	KERNEL_x86_64='$4'
+	MODULES_x86_64='$tree/lib/modules/$3'
+	BUSYBOX_x86_64='$BUSYBOX_x86_64'
+	END
+	gcc -O2 -static -o "$dir/holder" "$top/demo/holder.c"
+	LAB_BUILD=$out KVM_VFIO_BASE_ENV=$dir/base.env "$top/tests/lab/run" -m x86-bare \
+		-k "$1" -t 100 --initrd "$dir/carry.cpio" -f "$dir/build-ids" -f "$dir/holder" \
+		-f "$top/tests/package/dkms.inside" -- "./dkms.inside $1"
+}
