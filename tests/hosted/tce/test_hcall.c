@@ -443,6 +443,23 @@ TEST(regions, "a region that is going, or too small: H_TOO_HARD, old as a whole"
 	list(&w, 0, tces, 70, H_SUCCESS, 1);
 }
 
+/* A region tells the size of its first page; one page of the host among them is smaller. */
+TEST(one_small_host_page, "a small page of the host in a region of large ones: H_TOO_HARD")
+{
+	static const struct shape shape = { 20, 0, 30, 1, { 20 }, { 0 } };
+	struct world w = world_new(&shape, 1);
+	struct page *page = pfn_to_page(region_hpa(region_nr(0), UA_A + 5 * MB) >> PAGE_SHIFT);
+	u64 tces[30];
+
+	fill(&w, tces, 10, GPA_A, RW);
+	list(&w, 0, tces, 10, H_SUCCESS, 1);
+	page->shift = PAGE_SHIFT;
+	put(&w, 20, (GPA_A + 5 * MB) | RW, H_TOO_HARD, -1);
+	list(&w, 10, tces, 10, H_TOO_HARD, 0);
+	put(&w, 20, (GPA_A + 4 * MB) | RW, H_SUCCESS, 1);
+	put(&w, 20, (GPA_A + 6 * MB) | RO, H_SUCCESS, 1);
+}
+
 /* Smaller than the host's pages */
 TEST(small_pages, "pages of 4K at any offset in the host's")
 {
