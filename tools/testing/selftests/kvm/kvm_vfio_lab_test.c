@@ -228,12 +228,19 @@ enum {
 	PROBE_MAX
 };
 
+/* No other architecture than x86 has these functions. */
 static struct vfio_probe probes[PROBE_MAX] = {
+#ifdef __x86_64__
 	[PROBE_REGISTER] = VFIO_PROBE("register", "kvm_arch_register_noncoherent_dma"),
 	[PROBE_UNREGISTER] = VFIO_PROBE("unregister", "kvm_arch_unregister_noncoherent_dma"),
+#endif
 };
 
-static bool have_probes;
+/* Can it be seen whether KVM is told of a noncoherent group? */
+static bool is_told(void)
+{
+	return probes[PROBE_REGISTER].is_set;
+}
 
 /* What every test starts with, and what must be true after it */
 struct start {
@@ -254,7 +261,7 @@ static void start(struct start *start)
 		lab_defaults(plain(i));
 		start->counts[i] = lab_counts(i);
 	}
-	for (i = 0; have_probes && i < PROBE_MAX; i++)
+	for (i = 0; is_told() && i < PROBE_MAX; i++)
 		start->hits[i] = vfio_probe_hits(&probes[i]);
 }
 
@@ -304,7 +311,7 @@ static bool is_clean(struct start *start)
 		     module_refcnt("kvm_vfio_lab"));
 	for (i = 0; i < KVM_VFIO_LAB_TYPES; i++)
 		ok &= driver_is_clean(start, i);
-	if (have_probes)
+	if (is_told())
 		ok &= answer("ends of noncoherent DMA",
 			     vfio_probe_hits(&probes[PROBE_REGISTER]) -
 			     start->hits[PROBE_REGISTER],
@@ -802,7 +809,7 @@ static bool told(const struct start *start, unsigned int begun,
 {
 	bool ok = true;
 
-	if (!have_probes)
+	if (!is_told())
 		return true;
 	ok &= answer("begins of noncoherent DMA", begun,
 		     vfio_probe_hits(&probes[PROBE_REGISTER]) - start->hits[PROBE_REGISTER]);
@@ -826,7 +833,7 @@ TEST_F(kinds, coherency_follows_the_answer)
 	struct kvm_vfio_lab_behaviour fails = plain(0);
 	unsigned int i, n = 0;
 
-	if (!have_probes)
+	if (!is_told())
 		SKIP(return, "nothing to probe: x86 alone counts it");
 	set_both(self->container);
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
@@ -901,7 +908,7 @@ TEST_F(kinds, coherency_of_two_in_each_order)
 	unsigned int n, step, i, begun = 0, ended = 0, held;
 	bool noncoherent[2];
 
-	if (!have_probes)
+	if (!is_told())
 		SKIP(return, "nothing to probe: x86 alone counts it");
 	set_both(self->container);
 	for (n = 0; n < 16; n++) {
@@ -936,7 +943,7 @@ TEST_F(kinds, coherency_of_a_dead_group)
 {
 	bool noncoherent = counts(0, 0);
 
-	if (!have_probes)
+	if (!is_told())
 		SKIP(return, "nothing to probe: x86 alone counts it");
 	set_both(self->container);
 	lab_answer_coherent(self->container[1], 1);
@@ -1350,8 +1357,7 @@ int main(int argc, char **argv)
 	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
 	debugfs_mount();
 	find_coherent();
-	/* No other architecture than x86 has these functions. */
-	have_probes = vfio_probes_set(probes, PROBE_MAX);
+	vfio_probes_set(probes, PROBE_MAX);
 	ret = test_harness_run(argc, argv);
 	vfio_probes_remove();
 	return ret;

@@ -372,8 +372,7 @@ TEST_F(list, defect32_window_removed_while_entries_come)
 int main(int argc, char **argv)
 {
 	vfio_test_init(&device, 1, 1);
-	if (!tce_watch_regions())
-		ksft_exit_skip("the kernel cannot be watched\n");
+	tce_watch_regions();
 	return test_harness_run(argc, argv);
 }
 #else

@@ -62,15 +62,13 @@ enum {
 	PROBE_MAX
 };
 
-/* Other architectures have no such calls. */
+/* Kernels of other architectures, and newer ones, have no such calls. */
 static struct vfio_probe probes[PROBE_MAX] = {
 #ifdef __x86_64__
-	[PROBE_START] = VFIO_PROBE("start", "kvm_arch_start_assignment"),
-	[PROBE_END] = VFIO_PROBE("end", "kvm_arch_end_assignment"),
+	[PROBE_START] = VFIO_PROBE_GONE_IN(7, "start", "kvm_arch_start_assignment"),
+	[PROBE_END] = VFIO_PROBE_GONE_IN(7, "end", "kvm_arch_end_assignment"),
 #endif
 };
-
-static bool have_probes;
 
 /*
  * The host
@@ -521,7 +519,7 @@ struct start {
 static bool assignments(const struct start *start, unsigned int probe,
 			unsigned int expected)
 {
-	if (!have_probes || !probes[probe].is_set)
+	if (!probes[probe].is_set)
 		return true;
 	return answer(probes[probe].name, expected,
 		      vfio_probe_hits(&probes[probe]) - start->hits[probe]);
@@ -537,7 +535,7 @@ static void start(struct start *start)
 	warn_once_rearm();
 	vfio_remember(&start->before);
 	*nr_adds = 0;
-	for (i = 0; have_probes && i < PROBE_MAX; i++)
+	for (i = 0; i < PROBE_MAX; i++)
 		if (probes[i].is_set)
 			start->hits[i] = vfio_probe_hits(&probes[i]);
 }
@@ -1444,7 +1442,7 @@ int main(int argc, char **argv)
 	host_start();
 	hold_init();
 	debugfs_mount();
-	have_probes = vfio_probes_set(probes, PROBE_MAX);
+	vfio_probes_set(probes, PROBE_MAX);
 	ret = test_harness_run(argc, argv);
 	vfio_probes_remove();
 	return ret;

@@ -14,6 +14,7 @@
  * @name: short, unique within the program; NULL: this architecture has none
  * @definition: the function, and kvm=FETCHARG:x64 if that is to be read back
  * @optional: the kernel may not have the function
+ * @gone_in: kernels of this major version and newer do not have it; 0: all do
  * @returns: each return from it counts, and $retval may be fetched
  * @is_set: it has, and calls count
  */
@@ -21,6 +22,7 @@ struct vfio_probe {
 	const char *name;
 	const char *definition;
 	bool optional;
+	unsigned int gone_in;
 	bool returns;
 	bool is_set;
 };
@@ -30,15 +32,16 @@ struct vfio_probe {
 #define VFIO_PROBE_OPTIONAL(_name, _definition) \
 	{ .name = _name, .definition = _definition, .optional = true }
 
+#define VFIO_PROBE_GONE_IN(_major, _name, _definition) \
+	{ .name = _name, .definition = _definition, .gone_in = _major }
+
 #define VFIO_PROBE_RETURN(_name, _definition) \
 	{ .name = _name, .definition = _definition, .returns = true }
 
 #define VFIO_PROBE_ANY	UINT64_MAX
 
-/*
- * If a probe that is not optional cannot be set, prints why and returns false.
- */
-bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr);
+/* Stops the test if one cannot be set that the kernel must have. */
+void vfio_probes_set(struct vfio_probe *probes, unsigned int nr);
 void vfio_probes_remove(void);
 
 /* All calls since the probes were set */

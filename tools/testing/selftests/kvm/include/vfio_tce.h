@@ -44,8 +44,7 @@ uint64_t tce_window_create(int container, unsigned int shift, uint64_t size);
 int __tce_window_remove(int container, uint64_t start);
 void tce_window_remove(int container, uint64_t start);
 
-/* If the kernel cannot be watched, prints why and returns false. */
-bool tce_watch_regions(void);
+void tce_watch_regions(void);
 /* How many entries map pages of a region that is registered, in all tables */
 long tce_region_mapped(int container, void *va, size_t size);
 

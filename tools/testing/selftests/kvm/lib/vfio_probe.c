@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "kselftest.h"
@@ -37,21 +38,26 @@ static int append_line(const char *path, const char *line)
 	return ret;
 }
 
-static bool probe_define(struct vfio_probe *probe)
+static unsigned int kernel_major(void)
+{
+	struct utsname name;
+
+	VFIO_ASSERT(!uname(&name), "uname");
+	return strtoul(name.release, NULL, 10);
+}
+
+static void probe_define(struct vfio_probe *probe)
 {
 	char line[LINE_SIZE];
 	int ret;
 
-	if (!probe->name)
-		return true;
+	if (!probe->name || (probe->gone_in && kernel_major() >= probe->gone_in))
+		return;
 	snprintf(line, sizeof(line), "%c:" SYSTEM "/%s %s\n",
 		 probe->returns ? 'r' : 'p', probe->name, probe->definition);
 	ret = append_line(TRACEFS "/kprobe_events", line);
 	probe->is_set = !ret;
-	if (!ret || probe->optional)
-		return true;
-	ksft_print_msg("no probe %s: %d\n", probe->definition, ret);
-	return false;
+	VFIO_ASSERT(!ret || probe->optional, "no probe %s: %d", probe->definition, ret);
 }
 
 void vfio_probes_remove(void)
@@ -61,24 +67,21 @@ void vfio_probes_remove(void)
 	append_line(TRACEFS "/kprobe_events", "-:" SYSTEM "/\n");
 }
 
-bool vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
+void vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
 {
-	unsigned int i;
+	unsigned int i, nr_set = 0;
 	int ret;
 
 	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
 	vfio_probes_remove();
-	if (mkdir(INSTANCE, 0700)) {
-		ksft_print_msg("no trace instance: %s\n", strerror(errno));
-		return false;
+	VFIO_ASSERT(!mkdir(INSTANCE, 0700), "mkdir " INSTANCE);
+	for (i = 0; i < nr; i++) {
+		probe_define(&probes[i]);
+		nr_set += probes[i].is_set;
 	}
-	for (i = 0; i < nr; i++)
-		if (!probe_define(&probes[i]))
-			return false;
-	ret = __sysfs_write(EVENTS "/enable", "1");
-	if (ret)
-		ksft_print_msg("kprobe events cannot be enabled: %d\n", ret);
-	return !ret;
+	/* Without an event there is no folder of them. */
+	ret = nr_set ? __sysfs_write(EVENTS "/enable", "1") : 0;
+	VFIO_ASSERT(!ret, "kprobe events cannot be enabled: %d", ret);
 }
 
 /* The last two columns of kprobe_profile: hits, and missed hits */

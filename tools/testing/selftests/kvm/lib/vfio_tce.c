@@ -138,9 +138,9 @@ void tce_window_remove(int container, uint64_t start)
 static struct vfio_probe region_put =
 	VFIO_PROBE("region_put", "mm_iommu_put kvm=+40(%gpr4):x64");
 
-bool tce_watch_regions(void)
+void tce_watch_regions(void)
 {
-	return vfio_probes_set(&region_put, 1);
+	vfio_probes_set(&region_put, 1);
 }
 
 /*
