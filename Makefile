@@ -31,8 +31,8 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## make demo           install what is missing, build, show it on x86 and POWER9
-##   ARCH=x86_64         on one of them (or ppc64le); also of what follows
-##   BASE=7.3            for another kernel than 6.12 (or 7.2); also of what follows
+##   ARCH=x86_64         on one of them (or ppc64le); also for what follows
+##   BASE=7.3            on another kernel than 6.12 (or 7.2); also for what follows
 ##   MODULES=stock       the same story on Debian's own modules
 .PHONY: demo demo-there
 demo: deps
@@ -51,18 +51,18 @@ $(B)/demo/%/holder: demo/holder.c
 ##   and the most important ones on 7.2 and 7.3; says first what, and how long it took
 ##   ONLY=regex          just the runs whose names match: "PROGRAM on MACHINE (MODULES, BASE)"
 ##   BASE=7.3            just the runs on this kernel
-##   SEED=n              for what is done at random (or random: another one each time)
+##   SEED=n              of random tests (or random: another one each time)
 ##   FUZZ_S=seconds      a longer run of the fuzzer, 60 by default
 .PHONY: check
 check: deps
 	@tests/check tests/lists/check
 
-## make check-quick    for who changed a line: 5 minutes
+## make check-quick    the most important tests, after a change: 5 minutes
 .PHONY: check-quick
 check-quick: deps
 	@tests/check tests/lists/check-quick
 
-## make check-everything  all there is, once before a release: check, check-stock, the
+## make check-everything  all tests, once before a release: check, check-stock, the
 ##   same tests on all kernels, mutations, packages, each patch of the series; hours
 .PHONY: check-everything
 check-everything: deps
@@ -103,7 +103,7 @@ deb: deps
 install uninstall:
 	@scripts/install $@
 
-## make patches        all of it as a series for the kernel, 7.3: build/BASE/patches/
+## make patches        the series for the kernel, against 7.3: build/BASE/patches/
 .PHONY: patches
 patches: deps
 	@scripts/series
@@ -165,7 +165,7 @@ MACHINE ?= x86
 shell:
 	@tests/lab/run -m $(MACHINE) -k $(MODULES) --shell
 
-## make deps           install what the above need and this machine lacks
+## make deps           install the packages that are needed and missing
 .PHONY: deps
 deps:
 	@scripts/deps
