@@ -346,9 +346,18 @@ TEST_F(two_vms, defect11_readd_with_device_open)
 }
 
 #ifdef __x86_64__	/* other architectures have no such call */
+/* Calls with this VM, if the kernel is told of assignments at all */
+static bool told(unsigned int probe, uint64_t kvm, unsigned int expected)
+{
+	return !probes[probe].is_set ||
+	       answer(probes[probe].name, expected,
+		      vfio_trace_count(&probes[probe], kvm, NULL));
+}
+
 /*
  * KVM is told about the start and the end of an assignment once for each file
- * and VM, whatever else is refused or repeated.
+ * and VM, whatever else is refused or repeated.  From Linux 7
+ * on it is not told, and only the answers are judged.
  */
 TEST_F(two_vms, assignments_pair_up)
 {
@@ -356,28 +365,26 @@ TEST_F(two_vms, assignments_pair_up)
 	struct holder holder[2];
 	unsigned int i;
 
-	if (!probes[PROBE_START].is_set)
-		SKIP(return, "this kernel is not told of assignments");
 	vfio_group_set_container(other, self->container);
 	for (i = 0; i < 2; i++) {
 		holder_open(&holder[i]);
 		hold(holder[i].dev, self->group);
 		EXPECT_EQ(-EEXIST, __hold(holder[i].dev, self->group));
 		EXPECT_EQ(-EINVAL, __hold(holder[i].dev, self->container));
-		EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
-		EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
+		EXPECT_TRUE(told(PROBE_START, holder[i].kvm, 1));
+		EXPECT_TRUE(told(PROBE_END, holder[i].kvm, 0));
 		hold(holder[i].dev, other);
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
+		EXPECT_TRUE(told(PROBE_START, holder[i].kvm, 2));
 	}
 	kvm_vfio_del(holder[0].dev, self->group);
-	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
-	EXPECT_EQ(0U, vfio_trace_count(&probes[PROBE_END], holder[1].kvm, NULL));
+	EXPECT_TRUE(told(PROBE_END, holder[0].kvm, 1));
+	EXPECT_TRUE(told(PROBE_END, holder[1].kvm, 0));
 	EXPECT_EQ(-ENOENT, __kvm_vfio_del(holder[0].dev, self->group));
-	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_END], holder[0].kvm, NULL));
+	EXPECT_TRUE(told(PROBE_END, holder[0].kvm, 1));
 	for (i = 0; i < 2; i++) {
 		close(holder[i].dev);
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_START], holder[i].kvm, NULL));
-		EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_END], holder[i].kvm, NULL));
+		EXPECT_TRUE(told(PROBE_START, holder[i].kvm, 2));
+		EXPECT_TRUE(told(PROBE_END, holder[i].kvm, 2));
 	}
 }
 

@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(smoke_radix)
 }
 
 /* Run until the next ucall, which has to be @cmd. */
-static struct ucall run_until(struct kvm_vcpu *vcpu, uint64_t cmd)
+static struct ucall run_until(struct kvm_vcpu *vcpu, u64 cmd)
 {
 	struct ucall uc;
 
@@ -92,14 +92,14 @@ static struct ucall run_until(struct kvm_vcpu *vcpu, uint64_t cmd)
 	return uc;
 }
 
-static struct ucall start(struct kvm_vcpu *vcpu, void *guest_code, uint64_t cmd)
+static struct ucall start(struct kvm_vcpu *vcpu, void *guest_code, u64 cmd)
 {
 	vcpu_arch_set_entry_point(vcpu, guest_code);
 	return run_until(vcpu, cmd);
 }
 
-static void guest_args(uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-		       uint64_t e, uint64_t f, uint64_t g, uint64_t h)
+static void guest_args(u64 a, u64 b, u64 c, u64 d,
+		       u64 e, u64 f, u64 g, u64 h)
 {
 	GUEST_SYNC4(a, b, c, d);
 	GUEST_SYNC4(e, f, g, h);
@@ -127,7 +127,7 @@ TEST_F(smoke, args)
 /* Code that was not linked together finds its TOC by register 12. */
 static void guest_entry(void)
 {
-	uint64_t r12;
+	u64 r12;
 
 	asm volatile("mr %0, 12" : "=r" (r12));
 	GUEST_SYNC1(r12);
@@ -142,7 +142,7 @@ TEST_F(smoke, entry_point)
 
 static void guest_stages(void)
 {
-	uint64_t i;
+	u64 i;
 
 	for (i = 0; i < 10; i++)
 		GUEST_SYNC(i);
@@ -154,7 +154,7 @@ TEST_F(smoke, sync_printf_done)
 {
 	struct kvm_vcpu *vcpu = self->vcpus[0];
 	struct ucall uc;
-	uint64_t i;
+	u64 i;
 
 	vcpu_arch_set_entry_point(vcpu, guest_stages);
 	for (i = 0; i < 10; i++) {
@@ -182,7 +182,7 @@ TEST_F(smoke, translation)
 
 static void guest_wrong(void)
 {
-	uint64_t one = READ_ONCE((uint64_t){ 1 });
+	u64 one = READ_ONCE((u64){ 1 });
 
 	GUEST_ASSERT_EQ(one, 1UL);
 	GUEST_ASSERT_EQ(one, 2UL);
@@ -230,7 +230,7 @@ TEST_F(smoke, unhandled_system_call)
 
 static void guest_misaligned(char *p)
 {
-	uint64_t value;
+	u64 value;
 
 	asm volatile("ldarx %0, 0, %1" : "=r" (value) : "r" (p + 1) : "memory");
 	GUEST_DONE();
@@ -238,7 +238,7 @@ static void guest_misaligned(char *p)
 
 TEST_F(smoke, unhandled_alignment)
 {
-	vm_vaddr_t gva = vm_vaddr_alloc_page(self->vm);
+	gva_t gva = vm_alloc_page(self->vm);
 	struct ucall uc;
 
 	vcpu_args_set(self->vcpus[0], 1, gva);
@@ -247,7 +247,7 @@ TEST_F(smoke, unhandled_alignment)
 	EXPECT_EQ(uc.args[3], gva + 1);
 }
 
-static void guest_touch(const uint64_t *p)
+static void guest_touch(const u64 *p)
 {
 	READ_ONCE(*p);
 	GUEST_DONE();
@@ -323,7 +323,7 @@ TEST_F(smoke, test_fails_with_the_text)
 }
 
 static double guest_double = 1.5;
-static uint64_t nr_traps;
+static u64 nr_traps;
 
 static void skip_instruction(struct ex_regs *regs)
 {
@@ -338,7 +338,7 @@ static void skip_instruction(struct ex_regs *regs)
 }
 
 /* Registers 5, 6, 7, 11, CTR, CR, floating point 1, vector 2, XER */
-static void across_trap(uint64_t *out, const double *in)
+static void across_trap(u64 *out, const double *in)
 {
 	asm volatile("lfd	1, 0(%1)\n"
 		     "lxvd2x	34, 0, %1\n"
@@ -372,7 +372,7 @@ static void across_trap(uint64_t *out, const double *in)
 static void guest_handled(void)
 {
 	const double in[2] = { 2.5, -7.25 };
-	uint64_t out[10] = { };
+	u64 out[10] = { };
 
 	across_trap(out, in);
 	GUEST_ASSERT_EQ(nr_traps, 1UL);
@@ -400,7 +400,7 @@ TEST_F(smoke, handled_exception)
 
 TEST_F(smoke_radix, exception_on_virtual_stack)
 {
-	vm_vaddr_t gva = vm_vaddr_alloc(self->vm, self->vm->page_size, KVM_UTIL_MIN_VADDR);
+	gva_t gva = vm_alloc(self->vm, self->vm->page_size, KVM_UTIL_MIN_VADDR);
 	struct kvm_vcpu *vcpu = self->vcpus[0];
 	struct kvm_regs regs;
 
@@ -412,12 +412,12 @@ TEST_F(smoke_radix, exception_on_virtual_stack)
 	start(vcpu, guest_handled, UCALL_DONE);
 }
 
-static uint64_t shared[NR_VCPUS], nr_arrived, counter;
+static u64 shared[NR_VCPUS], nr_arrived, counter;
 
-static void guest_one_of_two(uint64_t value)
+static void guest_one_of_two(u64 value)
 {
-	uint32_t id = guest_get_vcpuid();
-	uint64_t i;
+	u32 id = guest_get_vcpuid();
+	u64 i;
 
 	/* Both have to be in the guest at once. */
 	__sync_fetch_and_add(&nr_arrived, 1);
@@ -457,9 +457,9 @@ TEST_F(smoke, two_vcpus)
 		EXPECT_EQ(shared[i], 100 + i);
 }
 
-static void guest_memory(uint64_t *p, size_t n)
+static void guest_memory(u64 *p, size_t n)
 {
-	uint8_t stack[32 * 1024];
+	u8 stack[32 * 1024];
 	size_t i;
 
 	for (i = 0; i < sizeof(stack); i++)
@@ -472,9 +472,9 @@ static void guest_memory(uint64_t *p, size_t n)
 
 TEST_F(smoke, memory)
 {
-	size_t i, n = 3 * self->vm->page_size / sizeof(uint64_t);
-	vm_vaddr_t gva = vm_vaddr_alloc(self->vm, n * sizeof(uint64_t), KVM_UTIL_MIN_VADDR);
-	uint64_t *p = addr_gva2hva(self->vm, gva);
+	size_t i, n = 3 * self->vm->page_size / sizeof(u64);
+	gva_t gva = vm_alloc(self->vm, n * sizeof(u64), KVM_UTIL_MIN_VADDR);
+	u64 *p = addr_gva2hva(self->vm, gva);
 
 	/* What real mode relies on */
 	ASSERT_EQ(addr_gva2gpa(self->vm, gva), gva);
@@ -485,12 +485,12 @@ TEST_F(smoke, memory)
 	vcpu_args_set(self->vcpus[0], 2, gva, n);
 	start(self->vcpus[0], guest_memory, UCALL_DONE);
 	for (i = 0; i < n; i++)
-		if (p[i] != ~(i << 32) + (uint8_t)i)
+		if (p[i] != ~(i << 32) + (u8)i)
 			break;
 	EXPECT_EQ(i, n);
 }
 
-static void guest_copy(const uint64_t *from, uint64_t *to)
+static void guest_copy(const u64 *from, u64 *to)
 {
 	*to = *from;
 	GUEST_DONE();
@@ -498,8 +498,8 @@ static void guest_copy(const uint64_t *from, uint64_t *to)
 
 TEST_F(smoke_radix, second_mapping)
 {
-	vm_vaddr_t gva = vm_vaddr_alloc_page(self->vm);
-	uint64_t *p = addr_gva2hva(self->vm, gva);
+	gva_t gva = vm_alloc_page(self->vm);
+	u64 *p = addr_gva2hva(self->vm, gva);
 
 	virt_pg_map(self->vm, ALIAS, addr_gva2gpa(self->vm, gva));
 	EXPECT_EQ(addr_gva2hva(self->vm, ALIAS + 8), p + 1);
@@ -509,7 +509,7 @@ TEST_F(smoke_radix, second_mapping)
 	EXPECT_EQ(p[1], 4711);
 }
 
-static void guest_load(const uint32_t *p)
+static void guest_load(const u32 *p)
 {
 	GUEST_SYNC1(READ_ONCE(*p));
 }
@@ -518,7 +518,7 @@ TEST_F(smoke, no_memory)
 {
 	struct kvm_vcpu *vcpu = self->vcpus[0];
 	struct kvm_run *run = vcpu->run;
-	uint32_t value = 0x12345678;
+	u32 value = 0x12345678;
 	struct ucall uc;
 
 	if (!variant->real_mode)
@@ -547,7 +547,7 @@ TEST_F(smoke, no_memory)
 
 static void guest_hcall(void)
 {
-	uint64_t args[HCALL_NR_ARGS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	u64 args[HCALL_NR_ARGS] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 	unsigned int i;
 
 	GUEST_ASSERT_EQ(hcall(H_TEST, args), -42UL);

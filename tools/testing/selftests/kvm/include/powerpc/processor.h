@@ -5,7 +5,7 @@
  * Addresses.  The program is linked at 1 MiB (LDFLAGS in the Makefile), which is
  * within memslot 0, and its segments are loaded where they are linked: in the
  * guest, an address of the program is virtual and physical at once.  So is what
- * vm_vaddr_alloc() and its like return, as long as a test takes no physical pages
+ * vm_alloc() and its like return, as long as a test takes no physical pages
  * by itself.  Guest code in C therefore runs with translation and without.
  * Below the program are the exception vectors, in page 0, and nothing else.
  *
@@ -65,16 +65,16 @@
 
 /* What an exception handler gets, and may change; exception_entry knows it. */
 struct ex_regs {
-	uint64_t gpr[32];
-	uint64_t pc;		/* SRR0 */
-	uint64_t msr;		/* SRR1 */
-	uint64_t lr;
-	uint64_t ctr;
-	uint64_t cr;
-	uint64_t xer;
-	uint64_t dar;
-	uint64_t dsisr;
-	uint64_t vector;
+	u64 gpr[32];
+	u64 pc;		/* SRR0 */
+	u64 msr;		/* SRR1 */
+	u64 lr;
+	u64 ctr;
+	u64 cr;
+	u64 xer;
+	u64 dar;
+	u64 dsisr;
+	u64 vector;
 };
 
 typedef void (*exception_handler_fn)(struct ex_regs *regs);
@@ -97,11 +97,11 @@ void vcpu_set_real_mode(struct kvm_vcpu *vcpu);
 #define HCALL_NR_ARGS		9
 
 /* In the guest: returns register 3. */
-uint64_t hcall(uint64_t nr, uint64_t args[HCALL_NR_ARGS]);
+u64 hcall(u64 nr, u64 args[HCALL_NR_ARGS]);
 
-static inline uint64_t get_msr(void)
+static inline u64 get_msr(void)
 {
-	uint64_t msr;
+	u64 msr;
 
 	asm volatile("mfmsr %0" : "=r" (msr));
 	return msr;

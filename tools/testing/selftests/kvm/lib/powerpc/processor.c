@@ -50,7 +50,7 @@ static const struct {
 
 static size_t table_size(unsigned int level)
 {
-	return sizeof(uint64_t) << levels[level].bits;
+	return sizeof(u64) << levels[level].bits;
 }
 
 /* In the guest, where it is filled in. */
@@ -77,10 +77,10 @@ static const struct elf64_phdr *next_segment(unsigned int *i)
  * No virtual addresses below the program: the physical ones there are used
  * otherwise.
  */
-void vm_vaddr_populate_bitmap(struct kvm_vm *vm)
+void vm_populate_gva_bitmap(struct kvm_vm *vm)
 {
 	unsigned int i = 0;
-	uint64_t first = next_segment(&i)->p_vaddr >> vm->page_shift;
+	u64 first = next_segment(&i)->p_vaddr >> vm->page_shift;
 
 	sparsebit_set_num(vm->vpages_valid, first,
 			  (1UL << (vm->va_bits - vm->page_shift)) - first);
@@ -90,17 +90,17 @@ void vm_vaddr_populate_bitmap(struct kvm_vm *vm)
  * Allocate everything below the program and between its segments, so that the
  * first free page is always the one at which the next segment is linked.
  */
-static vm_paddr_t reserve_around_program(struct kvm_vm *vm)
+static gpa_t reserve_around_program(struct kvm_vm *vm)
 {
 	struct userspace_mem_region *region = vm_get_mem_region(vm, MEM_REGION_CODE);
-	uint64_t page = region->region.guest_phys_addr >> vm->page_shift;
-	uint64_t end = page + (region->region.memory_size >> vm->page_shift);
+	u64 page = region->region.guest_phys_addr >> vm->page_shift;
+	u64 end = page + (region->region.memory_size >> vm->page_shift);
 	const struct elf64_phdr *seg;
 	unsigned int i = 0;
 
 	while ((seg = next_segment(&i))) {
-		uint64_t first = seg->p_vaddr >> vm->page_shift;
-		uint64_t last = (seg->p_vaddr + seg->p_memsz - 1) >> vm->page_shift;
+		u64 first = seg->p_vaddr >> vm->page_shift;
+		u64 last = (seg->p_vaddr + seg->p_memsz - 1) >> vm->page_shift;
 
 		TEST_ASSERT(first >= page && first > 0 && last < end,
 			    "Segment 0x%lx to 0x%lx is not in memslot %u, see LDFLAGS in the Makefile",
@@ -116,10 +116,10 @@ static vm_paddr_t reserve_around_program(struct kvm_vm *vm)
 }
 
 /* @size is a power of two, and at most a page. */
-static vm_paddr_t alloc_table(struct kvm_vm *vm, size_t size)
+static gpa_t alloc_table(struct kvm_vm *vm, size_t size)
 {
 	struct kvm_vm_arch *arch = &vm->arch;
-	vm_paddr_t table = (arch->table_next + size - 1) & ~(size - 1);
+	gpa_t table = (arch->table_next + size - 1) & ~(size - 1);
 
 	if (table + size > arch->table_end) {
 		table = vm_phy_page_alloc(vm, arch->image_end,
@@ -139,13 +139,13 @@ static vm_paddr_t alloc_table(struct kvm_vm *vm, size_t size)
 static void radix_init(struct kvm_vm *vm)
 {
 	struct kvm_ppc_mmuv3_cfg cfg = { .flags = KVM_PPC_MMUV3_RADIX };
-	vm_paddr_t processes;
-	uint64_t *process;
+	gpa_t processes;
+	u64 *process;
 
-	vm->pgd = alloc_table(vm, table_size(ROOT));
+	vm->mmu.pgd = alloc_table(vm, table_size(ROOT));
 	processes = alloc_table(vm, PROCESS_TABLE_SIZE);
 	process = addr_gpa2hva(vm, processes);
-	process[0] = htobe64(vm->pgd | TREE_52_BITS | levels[ROOT].bits);
+	process[0] = htobe64(vm->mmu.pgd | TREE_52_BITS | levels[ROOT].bits);
 	cfg.process_table = processes | PARTITION_RADIX;
 	vm_ioctl(vm, KVM_PPC_CONFIGURE_V3_MMU, &cfg);
 }
@@ -155,32 +155,32 @@ void virt_arch_pgd_alloc(struct kvm_vm *vm)
 	TEST_ASSERT(vm->page_shift == levels[LEAF].shift,
 		    "Unsupported page size: 0x%x", vm->page_size);
 
-	if (vm->pgd_created)
+	if (vm->mmu.pgd_created)
 		return;
 
 	vm->arch.image_end = reserve_around_program(vm);
 	vm->arch.radix = vm_check_cap(vm, KVM_CAP_PPC_MMU_RADIX);
 	if (vm->arch.radix)
 		radix_init(vm);
-	vm->pgd_created = true;
+	vm->mmu.pgd_created = true;
 }
 
-static uint64_t *table_entry(struct kvm_vm *vm, vm_paddr_t table,
-			     unsigned int level, vm_vaddr_t gva)
+static u64 *table_entry(struct kvm_vm *vm, gpa_t table,
+			     unsigned int level, gva_t gva)
 {
-	uint64_t index = (gva >> levels[level].shift) & ((1UL << levels[level].bits) - 1);
+	u64 index = (gva >> levels[level].shift) & ((1UL << levels[level].bits) - 1);
 
-	return (uint64_t *)addr_gpa2hva(vm, table) + index;
+	return (u64 *)addr_gpa2hva(vm, table) + index;
 }
 
 /* The leaf entry of @gva; if a table on the way is missing, NULL or a new one. */
-static uint64_t *leaf_entry(struct kvm_vm *vm, vm_vaddr_t gva, bool alloc)
+static u64 *leaf_entry(struct kvm_vm *vm, gva_t gva, bool alloc)
 {
-	vm_paddr_t table = vm->pgd;
+	gpa_t table = vm->mmu.pgd;
 	unsigned int level;
 
 	for (level = ROOT; level < LEAF; level++) {
-		uint64_t *entry = table_entry(vm, table, level, gva);
+		u64 *entry = table_entry(vm, table, level, gva);
 
 		if (*entry) {
 			table = be64toh(*entry) & ENTRY_ADDRESS;
@@ -194,31 +194,31 @@ static uint64_t *leaf_entry(struct kvm_vm *vm, vm_vaddr_t gva, bool alloc)
 	return table_entry(vm, table, level, gva);
 }
 
-void virt_arch_pg_map(struct kvm_vm *vm, uint64_t vaddr, uint64_t paddr)
+void virt_arch_pg_map(struct kvm_vm *vm, gva_t gva, gpa_t gpa)
 {
-	uint64_t *entry;
+	u64 *entry;
 
-	TEST_ASSERT(!(vaddr % vm->page_size) && !(paddr % vm->page_size),
-		    "Not on a page boundary: vaddr 0x%lx, paddr 0x%lx", vaddr, paddr);
-	TEST_ASSERT(sparsebit_is_set(vm->vpages_valid, vaddr >> vm->page_shift),
-		    "Invalid virtual address, vaddr: 0x%lx", vaddr);
-	TEST_ASSERT((paddr >> vm->page_shift) <= vm->max_gfn,
-		    "Physical address beyond maximum supported, paddr: 0x%lx", paddr);
+	TEST_ASSERT(!(gva % vm->page_size) && !(gpa % vm->page_size),
+		    "Not on a page boundary: gva 0x%lx, gpa 0x%lx", gva, gpa);
+	TEST_ASSERT(sparsebit_is_set(vm->vpages_valid, gva >> vm->page_shift),
+		    "Invalid virtual address, gva: 0x%lx", gva);
+	TEST_ASSERT((gpa >> vm->page_shift) <= vm->max_gfn,
+		    "Physical address beyond maximum supported, gpa: 0x%lx", gpa);
 
 	if (!vm->arch.radix) {
-		TEST_ASSERT(vaddr == paddr,
-			    "No translation in real mode: vaddr 0x%lx, paddr 0x%lx",
-			    vaddr, paddr);
+		TEST_ASSERT(gva == gpa,
+			    "No translation in real mode: gva 0x%lx, gpa 0x%lx",
+			    gva, gpa);
 		return;
 	}
-	entry = leaf_entry(vm, vaddr, true);
-	TEST_ASSERT(!*entry, "vaddr 0x%lx is mapped already", vaddr);
-	*entry = htobe64(paddr | LEAF_FLAGS);
+	entry = leaf_entry(vm, gva, true);
+	TEST_ASSERT(!*entry, "gva 0x%lx is mapped already", gva);
+	*entry = htobe64(gpa | LEAF_FLAGS);
 }
 
-vm_paddr_t addr_arch_gva2gpa(struct kvm_vm *vm, vm_vaddr_t gva)
+gpa_t addr_arch_gva2gpa(struct kvm_vm *vm, gva_t gva)
 {
-	uint64_t *entry;
+	u64 *entry;
 
 	if (!vm->arch.radix)
 		return gva;
@@ -228,14 +228,14 @@ vm_paddr_t addr_arch_gva2gpa(struct kvm_vm *vm, vm_vaddr_t gva)
 	return (be64toh(*entry) & PAGE_ADDRESS) | (gva & (vm->page_size - 1));
 }
 
-static void table_dump(FILE *stream, struct kvm_vm *vm, uint8_t indent,
-		       vm_paddr_t table, unsigned int level, vm_vaddr_t gva)
+static void table_dump(FILE *stream, struct kvm_vm *vm, u8 indent,
+		       gpa_t table, unsigned int level, gva_t gva)
 {
-	uint64_t *entries = addr_gpa2hva(vm, table);
+	u64 *entries = addr_gpa2hva(vm, table);
 	unsigned int i;
 
 	for (i = 0; i < 1U << levels[level].bits; i++, gva += 1UL << levels[level].shift) {
-		uint64_t entry = be64toh(entries[i]);
+		u64 entry = be64toh(entries[i]);
 
 		if (!entry)
 			continue;
@@ -246,10 +246,10 @@ static void table_dump(FILE *stream, struct kvm_vm *vm, uint8_t indent,
 	}
 }
 
-void virt_arch_dump(FILE *stream, struct kvm_vm *vm, uint8_t indent)
+void virt_arch_dump(FILE *stream, struct kvm_vm *vm, u8 indent)
 {
-	if (vm->pgd_created && vm->arch.radix)
-		table_dump(stream, vm, indent, vm->pgd, ROOT, 0);
+	if (vm->mmu.pgd_created && vm->arch.radix)
+		table_dump(stream, vm, indent, vm->mmu.pgd, ROOT, 0);
 }
 
 void vcpu_arch_set_entry_point(struct kvm_vcpu *vcpu, void *guest_code)
@@ -262,20 +262,20 @@ void vcpu_arch_set_entry_point(struct kvm_vcpu *vcpu, void *guest_code)
 	vcpu_regs_set(vcpu, &regs);
 }
 
-struct kvm_vcpu *vm_arch_vcpu_add(struct kvm_vm *vm, uint32_t vcpu_id)
+struct kvm_vcpu *vm_arch_vcpu_add(struct kvm_vm *vm, u32 vcpu_id)
 {
 	size_t stack_size = align_up(DEFAULT_STACK_PGS * MIN_PAGE_SIZE, vm->page_size);
-	vm_vaddr_t stack = __vm_vaddr_alloc(vm, stack_size, KVM_UTIL_MIN_VADDR,
-					    MEM_REGION_DATA);
+	gva_t stack = __vm_alloc(vm, stack_size, KVM_UTIL_MIN_VADDR,
+				 MEM_REGION_DATA);
 	struct kvm_vcpu *vcpu = __vm_vcpu_add(vm, vcpu_id);
 	struct kvm_regs regs = {
 		.msr = GUEST_MSR | (vm->arch.radix ? MSR_TRANSLATION : 0),
 		.sprg3 = vcpu_id,
 	};
-	uint64_t lpcr;
+	u64 lpcr;
 
 	vcpu_enable_cap(vcpu, KVM_CAP_PPC_PAPR, 0);
-	vcpu_get_reg(vcpu, KVM_REG_PPC_LPCR_64, &lpcr);
+	lpcr = vcpu_get_reg(vcpu, KVM_REG_PPC_LPCR_64);
 	vcpu_set_reg(vcpu, KVM_REG_PPC_LPCR_64, lpcr | LPCR_ILE);
 
 	regs.gpr[1] = stack + stack_size - STACK_HEADER;
@@ -305,12 +305,12 @@ void vcpu_args_set(struct kvm_vcpu *vcpu, unsigned int num, ...)
 	vcpu_regs_get(vcpu, &regs);
 	va_start(ap, num);
 	for (i = 0; i < num; i++)
-		regs.gpr[3 + i] = va_arg(ap, uint64_t);
+		regs.gpr[3 + i] = va_arg(ap, u64);
 	va_end(ap);
 	vcpu_regs_set(vcpu, &regs);
 }
 
-void vcpu_arch_dump(FILE *stream, struct kvm_vcpu *vcpu, uint8_t indent)
+void vcpu_arch_dump(FILE *stream, struct kvm_vcpu *vcpu, u8 indent)
 {
 	struct kvm_regs regs;
 	unsigned int i;
@@ -326,7 +326,7 @@ void vcpu_arch_dump(FILE *stream, struct kvm_vcpu *vcpu, uint8_t indent)
 			regs.gpr[i + 2], regs.gpr[i + 3]);
 }
 
-void kvm_arch_vm_post_create(struct kvm_vm *vm)
+void kvm_arch_vm_post_create(struct kvm_vm *vm, unsigned int nr_vcpus)
 {
 	char *page0 = addr_gpa2hva(vm, 0);
 	unsigned int vector;
@@ -370,26 +370,26 @@ void assert_on_unhandled_exception(struct kvm_vcpu *vcpu)
 		  uc.args[0], uc.args[1], uc.args[2], uc.args[3], uc.args[4]);
 }
 
-uint32_t guest_get_vcpuid(void)
+u32 guest_get_vcpuid(void)
 {
-	uint64_t id;
+	u64 id;
 
 	asm("mfsprg %0, 3" : "=r" (id));
 	return id;
 }
 
-uint64_t hcall(uint64_t nr, uint64_t args[HCALL_NR_ARGS])
+u64 hcall(u64 nr, u64 args[HCALL_NR_ARGS])
 {
-	register uint64_t r3 asm("r3") = nr;
-	register uint64_t r4 asm("r4") = args[0];
-	register uint64_t r5 asm("r5") = args[1];
-	register uint64_t r6 asm("r6") = args[2];
-	register uint64_t r7 asm("r7") = args[3];
-	register uint64_t r8 asm("r8") = args[4];
-	register uint64_t r9 asm("r9") = args[5];
-	register uint64_t r10 asm("r10") = args[6];
-	register uint64_t r11 asm("r11") = args[7];
-	register uint64_t r12 asm("r12") = args[8];
+	register u64 r3 asm("r3") = nr;
+	register u64 r4 asm("r4") = args[0];
+	register u64 r5 asm("r5") = args[1];
+	register u64 r6 asm("r6") = args[2];
+	register u64 r7 asm("r7") = args[3];
+	register u64 r8 asm("r8") = args[4];
+	register u64 r9 asm("r9") = args[5];
+	register u64 r10 asm("r10") = args[6];
+	register u64 r11 asm("r11") = args[7];
+	register u64 r12 asm("r12") = args[8];
 
 	asm volatile("sc 1"
 		     : "+r" (r3), "+r" (r4), "+r" (r5), "+r" (r6), "+r" (r7),

@@ -6,9 +6,9 @@
 #include "processor.h"
 #include "ucall_common.h"
 
-void ucall_arch_do_ucall(vm_vaddr_t uc)
+void ucall_arch_do_ucall(gva_t uc)
 {
-	uint64_t args[HCALL_NR_ARGS] = { uc };
+	u64 args[HCALL_NR_ARGS] = { uc };
 
 	hcall(H_UCALL, args);
 }

@@ -56,7 +56,7 @@ enum {
 };
 
 static struct vfio_probe probes[PROBE_MAX] = {
-	[PROBE_FLUSH] = VFIO_PROBE("flush", "kvm:wbinvd_ipi"),
+	[PROBE_FLUSH] = VFIO_PROBE("flush", "__wbinvd"),
 	[PROBE_ALL] = VFIO_PROBE("all", "wbinvd_on_all_cpus"),
 	[PROBE_LOAD] = VFIO_PROBE("load", "kvm:kvm_arch_vcpu_load"),
 	[PROBE_EXIT] = VFIO_PROBE("exit", "kvm:kvm_emulate_wbinvd"),
@@ -66,15 +66,15 @@ static struct vfio_probe probes[PROBE_MAX] = {
  * The guest
  */
 struct control {
-	uint64_t turns;		/* of its loop, which show that it runs */
-	uint64_t want;		/* WBINVDs that it is to execute in all, */
-	uint64_t done;		/* and has executed */
-	uint64_t stop;
+	u64 turns;		/* of its loop, which show that it runs */
+	u64 want;		/* WBINVDs that it is to execute in all, */
+	u64 done;		/* and has executed */
+	u64 stop;
 };
 
 static struct control controls[NR_VCPUS];
 
-static void guest_code(uint64_t number)
+static void guest_code(u64 number)
 {
 	struct control *control = &controls[number];
 
@@ -109,7 +109,7 @@ static void *worker_main(void *arg)
 }
 
 /* CPUs of an emulated machine may take turns: let the next one run. */
-static void await(const uint64_t *value, uint64_t least)
+static void await(const u64 *value, u64 least)
 {
 	while (READ_ONCE(*value) < least) {
 		cpu_relax();
@@ -145,11 +145,11 @@ static void start_on(struct worker *worker, struct kvm_vm *vm, unsigned int numb
 	pthread_attr_t attr;
 	cpu_set_t set;
 
-	kvm_pin_this_task_to_pcpu(cpu);
+	pin_self_to_cpu(cpu);
 	worker->vcpu = vm_vcpu_add(vm, number, guest_code);
-	vcpu_args_set(worker->vcpu, 1, (uint64_t)number);
-	kvm_pin_this_task_to_pcpu(0);
-	worker->control = addr_gva2hva(vm, (vm_vaddr_t)&controls[number]);
+	vcpu_args_set(worker->vcpu, 1, (u64)number);
+	pin_self_to_cpu(0);
+	worker->control = addr_gva2hva(vm, (gva_t)&controls[number]);
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
@@ -164,7 +164,7 @@ static void start_on(struct worker *worker, struct kvm_vm *vm, unsigned int numb
 /*
  * Flushes
  */
-static uint64_t traced_on(unsigned int cpu)
+static u64 traced_on(unsigned int cpu)
 {
 	unsigned long nr;
 	char path[128];
@@ -179,9 +179,9 @@ static uint64_t traced_on(unsigned int cpu)
 }
 
 /* All flushes since the last call, whatever caused them */
-static uint64_t flushes(void)
+static u64 flushes(void)
 {
-	uint64_t all = 0;
+	u64 all = 0;
 	unsigned int cpu;
 
 	for (cpu = 0; cpu < MAX_CPUS; cpu++)
@@ -191,7 +191,7 @@ static uint64_t flushes(void)
 }
 
 /* Lets the guest execute one more WBINVD; returns what was flushed. */
-static uint64_t wbinvd(const struct worker *worker)
+static u64 wbinvd(const struct worker *worker)
 {
 	struct control *control = worker->control;
 
@@ -224,7 +224,7 @@ FIXTURE_SETUP(wbinvd)
 {
 	unsigned int i;
 
-	kvm_pin_this_task_to_pcpu(0);
+	pin_self_to_cpu(0);
 	vfio_probes_set(probes, PROBE_COUNTED);
 	self->vm = vm_create(NR_VCPUS);
 	self->dev = kvm_vfio_create(self->vm->fd);
@@ -256,14 +256,14 @@ static struct worker *vcpu_on(struct _test_data_wbinvd *self, unsigned int cpu)
 /*
  * What WBINVD flushes on this machine, depending on the coherency of the device
  */
-static uint64_t expected(uint64_t set)
+static u64 expected(u64 set)
 {
 	return coherent ? 0 : set;
 }
 
-static bool is_flushed(const struct worker *worker, uint64_t set)
+static bool is_flushed(const struct worker *worker, u64 set)
 {
-	uint64_t flushed = wbinvd(worker);
+	u64 flushed = wbinvd(worker);
 
 	if (flushed != set)
 		ksft_print_msg("WBINVD flushed %#lx, expected %#lx\n", flushed, set);
@@ -456,8 +456,8 @@ TEST_F(wbinvd, defect33_vcpus_that_change_places)
  * the trace.
  */
 struct storm {
-	uint64_t set;		/* what has to be flushed next */
-	uint64_t flushed;	/* for the last WBINVD, so far */
+	u64 set;		/* what has to be flushed next */
+	u64 flushed;	/* for the last WBINVD, so far */
 	unsigned int cpu;	/* that the vCPU runs on */
 	unsigned int nr;	/* WBINVDs that flushed */
 	unsigned int wrong;
