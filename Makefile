@@ -79,8 +79,8 @@ check-hosted: deps
 check-stock: deps
 	@tests/check tests/lists/check-stock
 
-## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, in
-##   instructions; kept as docs/bench.md
+## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, where time
+##   counts instructions; kept as docs/bench.md
 .PHONY: bench
 bench: deps
 	@$(MAKE) modules tests
@@ -97,7 +97,7 @@ lint: deps
 deb: deps
 	@scripts/deb
 
-## make install        without DKMS: what is in build/modules/ for this kernel, or KVER
+## make install        without DKMS: the modules built for this kernel, or for KVER
 ## make uninstall      (DESTDIR and PREFIX as usual); take it away again
 .PHONY: install uninstall
 install uninstall:
