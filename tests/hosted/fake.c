@@ -50,6 +50,8 @@ struct iommu_group *host_group(enum vfio_group_type type, unsigned int nr)
 		snprintf(ig->devices[i].name, sizeof(ig->devices[i].name),
 			 "0000:%02x:%02x.0", ig->id & 0xff, i & 0xff);
 		ig->devices[i].capable = type == VFIO_IOMMU;
+		if (type == VFIO_IOMMU)
+			ig->devices[i].iommu = ig;
 		host_bind(&ig->devices[i]);
 	}
 	return ig;
@@ -174,35 +176,29 @@ static void count_call(void)
 }
 
 /* What KVM gets: vfio.ko's functions, between two looks at its references. */
-static struct vfio_external_user *api_get(struct file *file)
+static int api_get(struct vfio_external_user *user, struct file *file)
 {
-	struct vfio_external_user *user;
+	int ret;
 
 	count_call();
 	if (shim_fault("get"))
-		return ERR_PTR(-EINVAL);
-	user = vfio_external_api.get(file);
+		return -EINVAL;
+	ret = vfio_external_get(user, file);
 	count_call();
-	return user;
+	return ret;
 }
 
 static void api_put(struct vfio_external_user *user)
 {
 	count_call();
-	vfio_external_api.put(user);
+	vfio_external_put(user);
 	count_call();
 }
 
 static void api_set_kvm(struct vfio_external_user *user, struct kvm *kvm)
 {
 	count_call();
-	vfio_external_api.set_kvm(user, kvm);
-}
-
-static int api_iommu_id(struct vfio_external_user *user)
-{
-	count_call();
-	return vfio_external_api.iommu_id(user);
+	vfio_external_set_kvm(user, kvm);
 }
 
 static int api_with_group(struct vfio_external_user *user,
@@ -210,62 +206,42 @@ static int api_with_group(struct vfio_external_user *user,
 			  void *data)
 {
 	count_call();
-	return vfio_external_api.with_group(user, fn, data);
+	return vfio_external_with_group(user, fn, data);
 }
 
-static bool api_alive(const struct vfio_external_user *user)
+static void api_show(struct vfio_external_user *user, struct seq_file *m)
 {
 	count_call();
-	return vfio_external_api.alive(user);
+	vfio_external_show(user, m);
 }
 
-static int api_preregistered(struct vfio_external_user *user)
-{
-	count_call();
-	return vfio_external_api.preregistered(user);
-}
-
-static bool api_enforced_coherent(struct vfio_external_user *user)
-{
-	count_call();
-	return vfio_external_api.enforced_coherent(user);
-}
-
-static int api_show(struct vfio_external_user *user, struct seq_file *m)
-{
-	count_call();
-	return vfio_external_api.show(user, m);
-}
-
-static const struct vfio_external_api api = {
-	.version = VFIO_EXTERNAL_API_VERSION,
-	.get = api_get,
-	.put = api_put,
-	.set_kvm = api_set_kvm,
-	.iommu_id = api_iommu_id,
-	.alive = api_alive,
-	.with_group = api_with_group,
-	.preregistered = api_preregistered,
-	.enforced_coherent = api_enforced_coherent,
-	.show = api_show,
-};
-
-static const struct vfio_external_api newer_api = {
-	.version = VFIO_EXTERNAL_API_VERSION + 1,
+static const struct {
+	const char *name;
+	const void *function;
+	bool stock;
+} exports[] = {
+	{ "vfio_external_get", api_get, false },
+	{ "vfio_external_put", api_put, false },
+	{ "vfio_external_set_kvm", api_set_kvm, false },
+	{ "vfio_external_with_group", api_with_group, false },
+	{ "vfio_external_show", api_show, false },
+	{ "vfio_file_is_valid", vfio_file_is_valid, true },
 };
 
 const void *shim_symbol_get(const char *name)
 {
-	bool table = !strcmp(name, "vfio_external_api");
-
 	fake_inc(counts.symbol_gets);
-	if (vfio_ko == VFIO_KO_NONE || (table && vfio_ko == VFIO_KO_STOCK) ||
-	    shim_fault("symbol_get"))
+	if (vfio_ko == VFIO_KO_NONE || shim_fault("symbol_get"))
 		return NULL;
-	fake_inc(counts.symbol_refs);
-	if (!table)
-		return vfio_file_is_valid;
-	return vfio_ko == VFIO_KO_NEWER ? &newer_api : &api;
+	for (size_t i = 0; i < ARRAY_SIZE(exports); i++) {
+		if (strcmp(exports[i].name, name))
+			continue;
+		if (vfio_ko == VFIO_KO_STOCK && !exports[i].stock)
+			return NULL;
+		fake_inc(counts.symbol_refs);
+		return exports[i].function;
+	}
+	return NULL;
 }
 
 void shim_symbol_put(const char *name)
@@ -323,6 +299,7 @@ struct vfio_device_file *vfio_df_alloc(struct vfio_device *device)
 
 	df->device = device;
 	spin_lock_init(&df->kvm_ref_lock);
+	INIT_LIST_HEAD(&df->external_users);
 	return df;
 }
 
@@ -462,38 +439,13 @@ bool vfio_file_is_valid(struct file *file)
 	return vfio_group_from_file(file) || vfio_device_from_file(file);
 }
 
-bool vfio_file_enforced_coherent(struct file *file)
-{
-	struct vfio_group *group = vfio_group_from_file(file);
-	struct vfio_device *device = vfio_device_from_file(file);
-
-	if (group)
-		return vfio_group_enforced_coherent(group);
-	return !device || device_iommu_capable(device->dev,
-					       IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
-}
-
-static void check_visible(struct kvm *kvm)
+void fake_check_visible(struct kvm *kvm)
 {
 	log_event(kvm ? 'k' : '0');
 	if (FAKE_ASSIGNMENTS && kvm && fake_read(kvm->arch.assigned) <= 0)
 		SHIM_FAIL("drivers see a VM before it has an assigned device");
 }
 
-void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
-{
-	struct vfio_group *group = vfio_group_from_file(file);
-	struct vfio_device_file *df = file->private_data;
-
-	check_visible(kvm);
-	if (group)
-		vfio_group_set_kvm(group, kvm);
-	if (vfio_device_from_file(file)) {
-		spin_lock(&df->kvm_ref_lock);
-		df->kvm = kvm;
-		spin_unlock(&df->kvm_ref_lock);
-	}
-}
 
 #if !IS_ENABLED(CONFIG_VFIO_GROUP)
 void vfio_group_bind(struct vfio_device *device)
@@ -536,11 +488,6 @@ void vfio_device_unblock_group(struct vfio_device *device)
 
 void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm)
 {
-}
-
-bool vfio_group_enforced_coherent(struct vfio_group *group)
-{
-	return true;
 }
 
 void vfio_group_print(struct iommu_group *ig, char *buf, size_t size)

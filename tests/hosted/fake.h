@@ -31,7 +31,13 @@
 #define FAKE_ASSIGNMENTS	0
 #endif
 
+/* And with patches/package? */
+#ifndef FAKE_PACKAGE
+#define FAKE_PACKAGE		0
+#endif
+
 #define GROUP_DEVICES	3
+#define API_SYMBOLS	5	/* functions of vfio.ko that KVM takes */
 #define MODEL_PID	1000	/* of the process with mm 0 */
 
 /* Of the device nodes, with the number of the group or the cdev */
@@ -53,7 +59,7 @@ struct iommu_group {
 };
 
 /* Which vfio.ko is loaded. */
-enum vfio_ko { VFIO_KO_OURS, VFIO_KO_NONE, VFIO_KO_STOCK, VFIO_KO_NEWER };
+enum vfio_ko { VFIO_KO_OURS, VFIO_KO_NONE, VFIO_KO_STOCK };
 
 /* The host */
 struct iommu_group *host_group(enum vfio_group_type type, unsigned int nr);
@@ -102,7 +108,7 @@ int fake_attached(int table);
 int fake_preregistered(int table);
 struct fake_counts {
 	unsigned int symbol_gets;
-	int symbol_refs;	/* vfio.ko, by name */
+	int symbol_refs;	/* vfio.ko, API_SYMBOLS at a time */
 	unsigned int extension;	/* questions to an IOMMU driver */
 	unsigned int capable;	/* questions to a device */
 	unsigned int api_calls;	/* of KVM to vfio.ko */
@@ -156,7 +162,7 @@ void vfio_df_group_close(struct vfio_device_file *df);
 int vfio_device_block_group(struct vfio_device *device);
 void vfio_device_unblock_group(struct vfio_device *device);
 void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm);
-bool vfio_group_enforced_coherent(struct vfio_group *group);
+void fake_check_visible(struct kvm *kvm);
 void vfio_group_print(struct iommu_group *ig, char *buf, size_t size);
 
 #endif

@@ -206,99 +206,75 @@ static bool vfio_container_is_tce(const struct vfio_container *container)
 }
 
 /* One domain for all: coherent if it is for each of them. */
-static long vfio_container_coherent(struct vfio_container *container)
+static bool vfio_container_coherent(struct vfio_container *container)
 {
 	struct vfio_group *other;
 
 	fake_inc(counts.extension);
 	if (vfio_container_is_tce(container))
-		return 0;
+		return false;
 	list_for_each_entry(other, &container->group_list, container_next)
 		if (other->type == VFIO_IOMMU &&
 		    !other->iommu_group->domain_coherent)
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
-/* VFIO_CHECK_EXTENSION of either driver */
-static long vfio_container_check(struct vfio_container *container,
-				 unsigned long arg)
-{
-	if (shim_fault("VFIO_CHECK_EXTENSION"))
-		return 0;
-	switch (arg) {
-	case VFIO_DMA_CC_IOMMU:
-		return vfio_container_coherent(container);
-	case VFIO_TYPE1_IOMMU:
-	case VFIO_TYPE1v2_IOMMU:
-		return container->type == VFIO_TYPE1v2_IOMMU;
-	case VFIO_SPAPR_TCE_IOMMU:
-	case VFIO_SPAPR_TCE_v2_IOMMU:
-		return vfio_container_is_tce(container);
-	default:
-		return 0;
-	}
-}
-
-/* tce_iommu_ioctl() of vfio_iommu_spapr_tce.c, as far as somebody asks */
-static long tce_iommu_ioctl(struct vfio_container *container, unsigned int cmd,
-			    unsigned long arg)
-{
-	bool v2 = container->type == VFIO_SPAPR_TCE_v2_IOMMU;
-
-	if (container->mm && container->mm != current_mm())
-		return -EPERM;
-	if (cmd == VFIO_IOMMU_SPAPR_REGISTER_MEMORY && v2) {
-		container->mm = current_mm();
-		return 0;
-	}
-	if (cmd != VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY || !v2)
-		return -ENOTTY;
-	if (!container->mm)
-		return -EPERM;
-	if (arg == 1UL << 60)
-		return -EFAULT;
-	SHIM_FAIL("memory that KVM knows nothing of is unregistered");
-	return 0;
-}
-
-/* With container->group_lock held. */
-static long vfio_container_ioctl(struct vfio_container *container,
-				 unsigned int cmd, unsigned long arg)
-{
-	if (!container->iommu_driver) {
-		SHIM_FAIL("an external user's container has no IOMMU");
-		return -EINVAL;
-	}
-	if (cmd == VFIO_CHECK_EXTENSION)
-		return vfio_container_check(container, arg);
-	if (vfio_container_is_tce(container))
-		return tce_iommu_ioctl(container, cmd, arg);
-	return -ENOTTY;
-}
-
-long vfio_group_container_ioctl(struct vfio_group *group, unsigned int cmd,
-				unsigned long arg)
+bool vfio_group_container_coherent(struct vfio_group *group)
 {
 	struct vfio_container *container = group->container;
-	long ret;
 
 	lockdep_assert_held(&group->group_lock);
-	mutex_lock(&container->group_lock);
-	ret = vfio_container_ioctl(container, cmd, arg);
-	mutex_unlock(&container->group_lock);
-	return ret;
+	if (shim_fault("VFIO_CHECK_EXTENSION"))
+		return false;
+	guard(mutex)(&container->group_lock);
+	WARN_ON(!container->iommu_driver);
+	return vfio_container_coherent(container);
 }
 
+/* tce_iommu_preregistered() */
+static int tce_preregistered(struct vfio_container *container)
+{
+	int mm = READ_ONCE(container->mm);
+
+	if (mm && mm != current_mm())
+		return -EPERM;
+	return container->type == VFIO_SPAPR_TCE_v2_IOMMU && mm;
+}
+
+void vfio_group_ask_container(struct vfio_group *group,
+			      struct vfio_external_user *user)
+{
+	struct vfio_container *container = group->container;
+
+	lockdep_assert_held(&group->group_lock);
+	guard(mutex)(&container->group_lock);
+	WARN_ON(!container->iommu_driver);
+	if (!vfio_container_is_tce(container)) {
+		user->protection = container->type == VFIO_NOIOMMU_IOMMU ?
+				   "vfio-noiommu" : "vfio-iommu-type1";
+		return;
+	}
+	user->protection = "iommu-vfio-powerpc";
+	WRITE_ONCE(user->preregistered, tce_preregistered(container));
+}
+
+/* VFIO_IOMMU_SPAPR_REGISTER_MEMORY */
 int user_register_memory(int fd)
 {
 	struct file *file = shim_fd(fd);
 	struct vfio_container *container = file->private_data;
-	long ret;
+	int ret = 0;
 
 	mutex_lock(&container->group_lock);
-	ret = vfio_container_ioctl(container, VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
-				   0);
+	if (!container->iommu_driver)
+		ret = -EINVAL;
+	else if (container->mm && container->mm != current_mm())
+		ret = -EPERM;
+	else if (container->type != VFIO_SPAPR_TCE_v2_IOMMU)
+		ret = -ENOTTY;
+	else
+		WRITE_ONCE(container->mm, current_mm());
 	mutex_unlock(&container->group_lock);
 	fput(file);
 	shim_return_to_user();
@@ -605,21 +581,9 @@ void vfio_device_unblock_group(struct vfio_device *device)
 	device->group->cdev_device_open_cnt--;
 }
 
-bool vfio_group_enforced_coherent(struct vfio_group *group)
-{
-	struct vfio_device *device;
-	bool ret = true;
-
-	mutex_lock(&group->device_lock);
-	list_for_each_entry(device, &group->device_list, group_next)
-		ret &= device_iommu_capable(device->dev,
-					    IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
-	mutex_unlock(&group->device_lock);
-	return ret;
-}
-
 void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm)
 {
+	fake_check_visible(kvm);
 	spin_lock(&group->kvm_ref_lock);
 	group->kvm = kvm;
 	spin_unlock(&group->kvm_ref_lock);
@@ -643,6 +607,7 @@ static struct vfio_group *vfio_group_create(struct iommu_group *ig)
 	mutex_init(&group->device_lock);
 	spin_lock_init(&group->kvm_ref_lock);
 	INIT_LIST_HEAD(&group->device_list);
+	INIT_LIST_HEAD(&group->external_users);
 	list_add(&group->vfio_next, &vfio_list);
 	fake_inc(counts.groups);
 	return group;

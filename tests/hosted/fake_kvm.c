@@ -177,8 +177,7 @@ void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 	log_event('n');
 	if (!shim_srcu_held(&kvm->srcu))
 		SHIM_FAIL("memory slots are walked without kvm->srcu");
-	/* 2 for a moment: a new device while the old one is being closed. */
-	fake_inc(kvm->arch.noncoherent);
+	WARN_ON(fake_inc(kvm->arch.noncoherent) != 1);
 }
 
 void kvm_arch_unregister_noncoherent_dma(struct kvm *kvm)
@@ -197,14 +196,14 @@ static void kvm_device_release(struct file *file)
 	const struct kvm_device_ops *ops = dev->ops;
 	struct kvm *kvm = dev->kvm;
 
+	if (ops->release_unlocked)
+		ops->release_unlocked(dev);
 	if (ops->release) {
 		mutex_lock(&kvm->lock);
 		list_del(&dev->vm_node);
 		synchronize_rcu();
 		ops->release(dev);
 		mutex_unlock(&kvm->lock);
-		if (ops->destroy)
-			ops->destroy(dev);
 	}
 	kvm_put_kvm(kvm);
 }
@@ -485,16 +484,16 @@ int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
 	lockdep_assert_not_held(&kvm->lock);
 	if (!fake_read(group->protected) && group->type == VFIO_IOMMU)
 		SHIM_FAIL("attaches a group without an IOMMU");
-	if (!holder->alive(holder->user))
+	if (!vfio_external_alive(holder->user))
 		SHIM_FAIL("attaches for a holder that is not alive");
 	if (file->f_op != &tce_fops || table->kvm != kvm ||
 	    !iommu_group_get_iommudata(group))
 		return -EINVAL;
-	if (holder->preregistered == -EPERM)
+	if (holder->user->preregistered == -EPERM)
 		return -EPERM;
 	if (!(group->windows & table->window))
 		return -EINVAL;
-	EXPECT(holder->preregistered == 0 || holder->preregistered == 1);
+	EXPECT(holder->user->preregistered == 0 || holder->user->preregistered == 1);
 	mutex_lock(&tce_mutex);
 	ret = tce_attach(table, group, holder);
 	mutex_unlock(&tce_mutex);
@@ -531,7 +530,7 @@ int fake_preregistered(int fd)
 	int ret = -1;
 
 	list_for_each_entry(it, &table->attachments, node)
-		ret = it->holder->preregistered;
+		ret = it->holder->user->preregistered;
 	fput(file);
 	return ret;
 }

@@ -17,6 +17,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -126,6 +127,8 @@ unsigned int shim_live_objects(void)
 	return live_objects;
 }
 
+unsigned int shim_rescheds;
+
 unsigned int shim_allocations(void)
 {
 	return allocations;
@@ -177,7 +180,6 @@ static const char *const lock_order[] = {
 	"&table->lock",
 	"&hw->tbl.pools[0].lock",
 	"&kvm->lock",
-	"&vfio_external_lock",
 	"&group->kvm_ref_lock",
 	"&df->kvm_ref_lock",
 };

@@ -12,13 +12,13 @@ TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
 
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
-	EXPECT_LOG("sk");
+	EXPECT_LOG("s");
 	EXPECT_EQ(user_add(vm.dev, fd), -EEXIST);
 	EXPECT_EQ(user_bind(fd, iommufd), 0);
 	EXPECT(fake_kvm_seen(dev) == vm.kvm);
 	log_start();
 	EXPECT_EQ(user_del(vm.dev, fd), 0);
-	EXPECT_LOG("0e");
+	EXPECT_LOG("e");
 	EXPECT(fake_kvm_seen(dev) == vm.kvm);
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
 	EXPECT_EQ(shim_close(fd), 0);
@@ -84,22 +84,34 @@ TEST(cdev_coherency, "cdev: coherency is what the device can enforce")
 /* It is always alive, and has no group to give. */
 TEST(cdev_api, "cdev: what an external user of it can ask")
 {
-	const struct vfio_external_api *api = &vfio_external_api;
 	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
 	int fd = user_open_cdev(dev);
 	struct file *file = shim_fd(fd);
-	struct vfio_external_user *user = api->get(file);
+	struct vfio_external_user user;
 
-	EXPECT(api->alive(user));
-	EXPECT_EQ(api->iommu_id(user), -EINVAL);
-	EXPECT_EQ(api->with_group(user, NULL, NULL), -ENODEV);
-	EXPECT_EQ(api->check_extension(user, VFIO_DMA_CC_IOMMU), -ENOTTY);
-	api->put(user);
+	EXPECT_EQ(vfio_external_get(&user, file), 0);
+	EXPECT(vfio_external_alive(&user));
+	EXPECT_EQ(user.group, -1);
+	EXPECT_EQ(vfio_external_with_group(&user, NULL, NULL), -ENODEV);
+	vfio_external_put(&user);
 	fput(file);
 	shim_return_to_user();
 }
 
-#if IS_ENABLED(CONFIG_VFIO_GROUP)
+/* A cdev without an IOMMU (7.x) is no better than such a group. */
+TEST(cdev_noiommu, "cdev: EPERM for one without an IOMMU")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int fd = user_open_cdev(dev);
+
+	dev->vdev->noiommu = true;
+	EXPECT_EQ(user_add(vm.dev, fd), -EPERM);
+	EXPECT_EQ(counts.symbol_refs, 0);
+	dev->vdev->noiommu = false;
+	EXPECT_EQ(user_add(vm.dev, fd), 0);
+}
+
 /* Devices with an emulated IOMMU do no DMA of their own. */
 TEST(cdev_mdev, "cdev: of an mdev never counts as noncoherent")
 {
@@ -110,6 +122,7 @@ TEST(cdev_mdev, "cdev: of an mdev never counts as noncoherent")
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
 }
 
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
 /* The host's unbind waits for the file: nothing is revoked. */
 static void *unbind(void *dev)
 {

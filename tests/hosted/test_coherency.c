@@ -128,8 +128,8 @@ TEST(coherency_vms, "coherency: each VM on its own")
 }
 
 #else
-/* Nothing follows for KVM there. */
-TEST(coherency_nobody, "coherency: nobody is asked")
+/* VFIO knows, but nothing follows for KVM there. */
+TEST(coherency_nobody, "coherency: does not matter to KVM")
 {
 	struct vm vm = new_vm();
 	struct group weak = group_of(false, 0);
@@ -138,8 +138,6 @@ TEST(coherency_nobody, "coherency: nobody is asked")
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
 	EXPECT_EQ(user_del(vm.dev, weak.fd), 0);
 	EXPECT_LOG("+sk0-e");
-	EXPECT_EQ(counts.extension, 0);
-	EXPECT_EQ(counts.capable, 0);
 }
 #endif
 

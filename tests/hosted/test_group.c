@@ -151,7 +151,7 @@ TEST(assignment, "start before drivers see the VM, end after the release")
 	EXPECT_ASSIGNED(vm.kvm, 1);
 	log_start();
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_LOG("g0-e");
+	EXPECT_LOG("0-eg");
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 

@@ -72,7 +72,7 @@ TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 	host_take_back(group.ig, true);
 	log_start();
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_LOG("g0e");
+	EXPECT_LOG("0eg");
 	EXPECT_EQ(counts.groups, 0);
 	EXPECT_EQ(counts.containers, 0);
 }
@@ -95,7 +95,7 @@ TEST(one_wait, "revoke: one grace period, before the IOMMU goes; else none")
 
 struct reader {
 	struct iommu_group *ig;
-	struct vfio_external_user *user;
+	struct vfio_external_user user;
 	pthread_barrier_t ready;
 };
 
@@ -105,12 +105,12 @@ static void *reader(void *arg)
 	struct reader *r = arg;
 
 	rcu_read_lock();
-	EXPECT(vfio_external_api.alive(r->user));
+	EXPECT(vfio_external_alive(&r->user));
 	fake_inc(r->ig->busy);
 	pthread_barrier_wait(&r->ready);
 	while (!shim_rcu_waiting() && fake_read(r->ig->protected))
 		sched_yield();
-	EXPECT(!vfio_external_api.alive(r->user));
+	EXPECT(!vfio_external_alive(&r->user));
 	EXPECT_EQ(fake_read(r->ig->protected), 1);
 	fake_dec(r->ig->busy);
 	rcu_read_unlock();
@@ -122,22 +122,19 @@ TEST(waits_for_readers, "revoke: waits for an RCU reader that saw it alive")
 {
 	struct group group = new_group(1);
 	struct file *file = shim_fd(group.fd);
-	struct reader r = {
-		.ig = group.ig,
-		.user = vfio_external_api.get(file),
-	};
+	struct reader r = { .ig = group.ig };
 	pthread_t thread;
 
 	pthread_barrier_init(&r.ready, NULL, 2);
-	EXPECT(!IS_ERR(r.user));
+	EXPECT_EQ(vfio_external_get(&r.user, file), 0);
 	pthread_create(&thread, NULL, reader, &r);
 	pthread_barrier_wait(&r.ready);
 	host_take_back(group.ig, false);
 	pthread_join(thread, NULL);
 	rcu_read_lock();
-	EXPECT(!vfio_external_api.alive(r.user));
+	EXPECT(!vfio_external_alive(&r.user));
 	rcu_read_unlock();
-	vfio_external_api.put(r.user);
+	vfio_external_put(&r.user);
 	fput(file);
 	pthread_barrier_destroy(&r.ready);
 	shim_return_to_user();
@@ -150,72 +147,99 @@ static int use_group(struct iommu_group *ig, void *data)
 	return 7;
 }
 
-/* The rest of the table that external users get. */
+/* What external users get, and can do. */
 TEST(api, "external users: several of one group, what each can ask")
 {
-	const struct vfio_external_api *api = &vfio_external_api;
 	struct group group = new_group(1);
 	struct file *file = shim_fd(group.fd);
-	struct vfio_external_user *a = api->get(file), *b = api->get(file);
+	struct vfio_external_user a, b, late;
 
-	EXPECT_EQ(api->version, VFIO_EXTERNAL_API_VERSION);
+	EXPECT_EQ(vfio_external_get(&a, file), 0);
+	EXPECT_EQ(vfio_external_get(&b, file), 0);
 	EXPECT_EQ(users(&group), 3);
-	EXPECT(api->alive(a) && api->alive(b));
-	EXPECT_EQ(api->iommu_id(a), group.ig->id);
-	EXPECT_EQ(api->with_group(b, use_group, group.ig), 7);
-	EXPECT_EQ(api->check_extension(a, VFIO_DMA_CC_IOMMU), 1);
-	EXPECT_EQ(api->check_extension(a, 12345), 0);
-	api->put(a);
+	EXPECT(vfio_external_alive(&a) && vfio_external_alive(&b));
+	EXPECT_EQ(a.group, group.ig->id);
+	EXPECT(a.coherent);
+	EXPECT_STR(a.protection, "vfio-iommu-type1");
+	EXPECT_EQ(vfio_external_with_group(&b, use_group, group.ig), 7);
+	vfio_external_put(&a);
 	EXPECT_EQ(users(&group), 2);
-	EXPECT_EQ(api->with_group(b, use_group, group.ig), 7);
+	EXPECT_EQ(vfio_external_with_group(&b, use_group, group.ig), 7);
 	host_take_back(group.ig, true);
-	EXPECT(!api->alive(b));
-	EXPECT_EQ(api->iommu_id(b), -ENODEV);
-	EXPECT_EQ(api->with_group(b, use_group, NULL), -ENODEV);
-	EXPECT_EQ(api->check_extension(b, VFIO_DMA_CC_IOMMU), -ENODEV);
-	EXPECT_EQ(PTR_ERR(api->get(file)), -EINVAL);
-	api->put(b);
+	EXPECT(!vfio_external_alive(&b));
+	EXPECT_EQ(vfio_external_with_group(&b, use_group, NULL), -ENODEV);
+	EXPECT_EQ(vfio_external_get(&late, file), -EINVAL);
+	vfio_external_put(&b);
 	fput(file);
 	shim_return_to_user();
 }
 
-/* Whose memory may KVM count on?  Asked while the group is protected. */
-static int ask_preregistered(struct iommu_group *ig, void *user)
+/* A user without a VM does not hide that of another one. */
+TEST(api_kvm, "external users: drivers see the VM that was named last")
 {
-	return vfio_external_api.preregistered(user);
+	struct vm vm = new_vm(), other = new_vm();
+	struct group group = new_group(1);
+	struct file *file = shim_fd(group.fd);
+	struct vfio_external_user a, b, c;
+
+	EXPECT_EQ(vfio_external_get(&a, file), 0);
+	EXPECT_EQ(vfio_external_get(&b, file), 0);
+	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+	EXPECT_EQ(vfio_external_get(&c, file), 0);
+	EXPECT(fake_group(group.fd)->kvm == vm.kvm);
+	EXPECT_EQ(user_add(other.dev, group.fd), 0);
+	vfio_external_put(&a);
+	vfio_external_put(&c);
+	EXPECT(fake_group(group.fd)->kvm == other.kvm);
+	EXPECT_EQ(user_del(other.dev, group.fd), 0);
+	EXPECT(fake_group(group.fd)->kvm == vm.kvm);
+	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
+	EXPECT(!fake_group(group.fd)->kvm);
+	vfio_external_put(&b);
+	fput(file);
+	shim_return_to_user();
+}
+
+static int do_nothing(struct iommu_group *ig, void *unused)
+{
+	return 0;
 }
 
 /* On an iommufd there is no container to ask. */
 TEST(api_iommufd, "external users of a group on an iommufd")
 {
-	const struct vfio_external_api *api = &vfio_external_api;
 	struct group group = open_group(host_group(VFIO_IOMMU, 1),
 					user_open_iommufd());
 	struct file *file = shim_fd(group.fd);
-	struct vfio_external_user *user = api->get(file);
+	struct vfio_external_user user;
 
-	EXPECT_EQ(api->check_extension(user, VFIO_DMA_CC_IOMMU), -ENOTTY);
-	EXPECT_EQ(api->with_group(user, ask_preregistered, user), 0);
-	EXPECT_EQ(api->iommu_id(user), group.ig->id);
+	EXPECT_EQ(vfio_external_get(&user, file), 0);
+	EXPECT_EQ(vfio_external_with_group(&user, do_nothing, NULL), 0);
+	EXPECT_EQ(user.preregistered, 0);
+	EXPECT_EQ(user.group, group.ig->id);
+	EXPECT_STR(user.protection, "iommufd");
 	host_take_back(group.ig, true);
-	EXPECT(!api->alive(user));
-	EXPECT_EQ(api->iommu_id(user), -ENODEV);
-	EXPECT_EQ(api->with_group(user, ask_preregistered, user), -ENODEV);
-	api->put(user);
+	EXPECT(!vfio_external_alive(&user));
+	EXPECT_EQ(vfio_external_with_group(&user, do_nothing, NULL), -ENODEV);
+	vfio_external_put(&user);
 	fput(file);
 	shim_return_to_user();
 }
 
-static int preregistered(int fd)
+/* As get() finds it, and as with_group() does for one that came before */
+static void expect_preregistered(struct group *group,
+				 struct vfio_external_user *old, int want)
 {
-	struct file *file = shim_fd(fd);
-	struct vfio_external_user *user = vfio_external_api.get(file);
-	int ret = vfio_external_api.with_group(user, ask_preregistered, user);
+	struct file *file = shim_fd(group->fd);
+	struct vfio_external_user user;
 
-	vfio_external_api.put(user);
+	EXPECT_EQ(vfio_external_get(&user, file), 0);
+	EXPECT_EQ(user.preregistered, want);
+	vfio_external_put(&user);
+	EXPECT_EQ(vfio_external_with_group(old, do_nothing, NULL), 0);
+	EXPECT_EQ(old->preregistered, want);
 	fput(file);
 	shim_return_to_user();
-	return ret;
 }
 
 /* The container says whether, and in which mm. */
@@ -224,25 +248,26 @@ TEST(api_preregistered, "external users: preregistered")
 	struct group v2 = new_group_of_type(VFIO_SPAPR_TCE_v2_IOMMU);
 	struct group v1 = new_group_of_type(VFIO_SPAPR_TCE_IOMMU);
 	struct group type1 = new_group(1);
-	struct file *file = shim_fd(v2.fd);
-	struct vfio_external_user *user = vfio_external_api.get(file);
+	struct group *groups[] = { &v2, &v1, &type1 };
+	struct vfio_external_user old[3];
 
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(vfio_external_get(&old[i], shim_fd(groups[i]->fd)), 0);
 	/* No mm has registered anything. */
-	EXPECT_EQ(preregistered(v2.fd), 0);
+	expect_preregistered(&v2, &old[0], 0);
 	EXPECT_EQ(user_register_memory(v2.container), 0);
-	EXPECT_EQ(preregistered(v2.fd), 1);
-	EXPECT_EQ(preregistered(v1.fd), 0);
-	EXPECT_EQ(preregistered(type1.fd), 0);
+	expect_preregistered(&v2, &old[0], 1);
+	expect_preregistered(&v1, &old[1], 0);
+	expect_preregistered(&type1, &old[2], 0);
 	user_set_mm(2);
-	EXPECT_EQ(preregistered(v2.fd), -EPERM);
-	EXPECT_EQ(preregistered(type1.fd), 0);
+	expect_preregistered(&v2, &old[0], -EPERM);
+	expect_preregistered(&type1, &old[2], 0);
 	user_set_mm(1);
-	EXPECT_EQ(preregistered(v2.fd), 1);
-	host_take_back(v2.ig, true);
-	EXPECT_EQ(vfio_external_api.with_group(user, ask_preregistered, user),
-		  -ENODEV);
-	vfio_external_api.put(user);
-	fput(file);
+	expect_preregistered(&v2, &old[0], 1);
+	for (int i = 0; i < 3; i++) {
+		fput(old[i].file);
+		vfio_external_put(&old[i]);
+	}
 	shim_return_to_user();
 }
 #endif

@@ -136,17 +136,17 @@ TEST(show_group, "show: a group in a type1 container, its devices open and close
 	int device;
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "type1")
+	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:01.0", "closed") PCI("0000:00:00.0", "closed")
 		    USERS(0) COHERENT);
 	device = user_get_device(group.fd, &group.ig->devices[1]);
 	EXPECT(device >= 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "type1")
+	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:01.0", "open") PCI("0000:00:00.0", "closed")
 		    USERS(0) COHERENT);
 	EXPECT_EQ(shim_close(device), 0);
 	host_unbind(&group.ig->devices[1]);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "type1")
+	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	expect_show(vm.fd, VM("yes", 0, 0));
@@ -162,7 +162,7 @@ TEST(show_noncoherent, "show: a group that is not coherent, also once it is revo
 	weak.ig->devices[0].capable = false;
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
 	weak.ig->domain_coherent = true;
-	expect_show(vm.fd, VM("yes", 1, 1) GROUP(0, "held", "type1")
+	expect_show(vm.fd, VM("yes", 1, 1) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) NONCOHERENT);
 	host_take_back(weak.ig, true);
 	expect_show(vm.fd, VM("yes", 1, 1) GROUP(0, "revoked", "none")
@@ -198,12 +198,12 @@ TEST(show_container, "show: a driver of a kind that is not known; an mdev")
 				       user_open_container());
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "container")
+	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-noiommu")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	EXPECT_EQ(user_set_iommu(mdev.container), 0);
 	EXPECT_EQ(user_add(vm.dev, mdev.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(1, "held", "type1")
+	expect_show(vm.fd, VM("yes", 1, 0) GROUP(1, "held", "vfio-iommu-type1")
 		    DEVICE("0000:01:00.0", "mdev", "closed") USERS(0) COHERENT);
 }
 
@@ -216,17 +216,17 @@ TEST(show_users, "show: other VMs that hold the same group")
 	EXPECT_EQ(user_add(vms[0].dev, other.fd), 0);
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(user_add(vms[i].dev, group.fd), 0);
-	expect_record(vms[0].fd, GROUP(0, "held", "type1")
+	expect_record(vms[0].fd, GROUP(0, "held", "vfio-iommu-type1")
 		      PCI("0000:00:00.0", "closed") USERS(2) COHERENT);
-	expect_record(vms[0].fd, GROUP(1, "held", "type1")
+	expect_record(vms[0].fd, GROUP(1, "held", "vfio-iommu-type1")
 		      PCI("0000:01:00.0", "closed") USERS(0) COHERENT);
 	expect_record(vms[0].fd, VM("yes", 2, 0));
 	EXPECT_EQ(shim_close(vms[0].dev), 0);
 	for (int i = 1; i < 3; i++)
-		expect_show(vms[i].fd, VM("yes", 1, 0) GROUP(0, "held", "type1")
+		expect_show(vms[i].fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
 			    PCI("0000:00:00.0", "closed") USERS(1) COHERENT);
 	EXPECT_EQ(user_del(vms[1].dev, group.fd), 0);
-	expect_show(vms[2].fd, VM("yes", 1, 0) GROUP(0, "held", "type1")
+	expect_show(vms[2].fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 }
 
@@ -276,7 +276,7 @@ TEST(show_nothing_changes, "show: looking changes nothing")
 		if (i == 1)
 			host_take_back(group.ig, true);
 	}
-	EXPECT_EQ(counts.symbol_refs, 1);
+	EXPECT_EQ(counts.symbol_refs, API_SYMBOLS);
 }
 #endif
 
@@ -348,10 +348,10 @@ TEST(show_spapr, "show: containers of SPAPR TCE v1, v2, and of another mm")
 {
 	struct vm vm = new_vm();
 
-	expect_spapr(&vm, VFIO_SPAPR_TCE_IOMMU, 0, "spapr-v1");
-	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 0, "spapr-v2");
-	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 1, "spapr-v2");
-	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 2, "spapr");
+	expect_spapr(&vm, VFIO_SPAPR_TCE_IOMMU, 0, "iommu-vfio-powerpc");
+	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 0, "iommu-vfio-powerpc");
+	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 1, "iommu-vfio-powerpc");
+	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 2, "iommu-vfio-powerpc");
 }
 
 /* What the TCE code has to say: first with the VM, and after all files. */
@@ -362,7 +362,7 @@ TEST(show_tables, "show: tables are told of first and last")
 
 	user_create_tce(vm.fd, 1);
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_record(vm.fd, NR_NONCOHERENT(0) "tables:\t1\n" GROUP(0, "held", "type1")
+	expect_record(vm.fd, NR_NONCOHERENT(0) "tables:\t1\n" GROUP(0, "held", "vfio-iommu-type1")
 		      PCI("0000:00:00.0", "closed") USERS(0) COHERENT "\ntable:\n");
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	expect_record(vm.fd, NR_NONCOHERENT(0) "tables:\t1\n\ntable:\n");
@@ -501,7 +501,7 @@ TEST(show_signal, "show: EINTR by a signal at each lock, and nothing is kept")
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
 	shim_set_seq_size(4096);
-	signals(&vm, 2 + 3);
+	signals(&vm, 2);
 #endif
 }
 

@@ -142,7 +142,7 @@ static int touch(struct iommu_group *ig, void *unused)
 static void use_alive(struct vfio_external_user *user, struct iommu_group *ig)
 {
 	rcu_read_lock();
-	if (vfio_external_api.alive(user)) {
+	if (vfio_external_alive(user)) {
 		fake_inc(ig->busy);
 		EXPECT(fake_read(ig->protected));
 		sched_yield();
@@ -155,17 +155,15 @@ static void use_alive(struct vfio_external_user *user, struct iommu_group *ig)
 static void use_group(struct shared_group *group)
 {
 	struct file *file = shim_fd(fake_read(group->fd));
-	struct vfio_external_user *user;
+	struct vfio_external_user user;
 
 	if (!file)
 		return;
-	user = vfio_group_from_file(file) ? vfio_external_api.get(file) :
-	       ERR_PTR(-EINVAL);
-	if (!IS_ERR(user)) {
+	if (vfio_group_from_file(file) && !vfio_external_get(&user, file)) {
 		for (int i = 0; i < 4; i++)
-			use_alive(user, group->ig);
-		vfio_external_api.with_group(user, touch, NULL);
-		vfio_external_api.put(user);
+			use_alive(&user, group->ig);
+		vfio_external_with_group(&user, touch, NULL);
+		vfio_external_put(&user);
 	}
 	fput(file);
 	shim_return_to_user();

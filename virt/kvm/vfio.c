@@ -4,7 +4,7 @@
  *
  * User space creates at most one such device per VM and adds to it the VFIO
  * groups (or device cdevs) whose devices the guest drives.  For each of them KVM
- * becomes an external user (see include/linux/vfio_external.h): the file is
+ * becomes an external user (see drivers/vfio/external.c): the file is
  * accepted only if the IOMMU protects it, and stays protected while it is held,
  * unless the host itself takes the devices back.
  *
@@ -26,54 +26,32 @@
  *			group lock, so neither that nor kv->lock may be taken
  *			under it.
  *
- * KVM core calls .release with kvm->lock held, which only unpublishes; .destroy
- * follows without it and lets everything go before the last close returns.
+ * So members are released in .release_unlocked, which KVM core calls before it takes
+ * kvm->lock and takes the device off the VM's list: no second device is made before.
  */
-#define pr_fmt(fmt) "kvm-vfio: " fmt
-
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/file.h>
-#include <linux/hashtable.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
-
-#ifdef CONFIG_SPAPR_TCE_IOMMU
-#include <asm/kvm_spapr_tce.h>
-#else
-static inline void kvm_spapr_tce_init_counts(struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_free_counts(struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
-{
-}
-#endif
+#include <linux/xarray.h>
 
 #include "vfio.h"
+#include "vfio_spapr.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/kvm_vfio.h>
 
-#define KVM_VFIO_HASH_BITS	8
-
-/* Elsewhere no DMA goes past the caches, or nothing follows for KVM: nobody is asked. */
+/* Without it KVM does nothing about noncoherent DMA, and no member counts. */
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
 #define KVM_VFIO_NONCOHERENT	true
 #else
@@ -81,172 +59,112 @@ static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
 #endif
 
 /**
+ * struct kvm_vfio_symbols - functions of vfio.ko, without which KVM must load
+ * @get: vfio_external_get()
+ * @put: vfio_external_put()
+ * @set_kvm: vfio_external_set_kvm()
+ * @with_group: vfio_external_with_group()
+ * @show: vfio_external_show()
+ */
+struct kvm_vfio_symbols {
+	typeof(vfio_external_get) *get;
+	typeof(vfio_external_put) *put;
+	typeof(vfio_external_set_kvm) *set_kvm;
+	typeof(vfio_external_with_group) *with_group;
+	typeof(vfio_external_show) *show;
+};
+
+/**
  * struct kvm_vfio_member - one VFIO file that the VM holds
- * @node: in kvm_vfio.members, by @file
- * @file: what was added, whatever its fd number; pinned by @user
- * @user: KVM as an external user of @file
- * @group: number of the group, -1 for a cdev, and if it was taken back during ADD
- * @noncoherent: counted in kvm_vfio.nr_noncoherent; fixed at ADD
+ * @user: KVM as an external user of the file; pins it
  * @tce: what the TCE hypercalls of the VM reach of the group (POWER)
  */
 struct kvm_vfio_member {
-	struct hlist_node node;
-	struct file *file;
-	struct vfio_external_user *user;
-	int group;
-	bool noncoherent;
-#ifdef CONFIG_SPAPR_TCE_IOMMU
+	struct vfio_external_user user;
 	struct kvm_spapr_tce_holder tce;
-#endif
 };
 
 /**
  * struct kvm_vfio - the KVM-VFIO device of one VM
  * @lock: guards all below but @readers and @kvm
- * @readers: of the file in debugfs, and one more until the device is destroyed
+ * @readers: of the file in debugfs, and one more until the device is released
  * @kvm: the VM, pinned by the fd of the device; constant
  * @vfio: VFIO's functions, NULL while there are no members
  * @nr_members: files held
  * @nr_noncoherent: members whose DMA may bypass the CPU caches
- * @members: the files held; hashed, so that the cost of a look-up does not grow
+ * @members: the files held, by the address of the struct file
  */
 struct kvm_vfio {
 	struct mutex lock;	/* guards all below but readers and kvm */
 	refcount_t readers;
 	struct kvm *kvm;
-	const struct vfio_external_api *vfio;
+	struct kvm_vfio_symbols vfio;
 	unsigned int nr_members;
 	unsigned int nr_noncoherent;
-	DECLARE_HASHTABLE(members, KVM_VFIO_HASH_BITS);
+	struct xarray members;
 };
+
+static unsigned long kvm_vfio_key(struct file *file)
+{
+	return (unsigned long)file / sizeof(long);
+}
 
 static struct kvm_vfio_member *kvm_vfio_find(struct kvm_vfio *kv,
 					     struct file *file)
 {
-	struct kvm_vfio_member *member;
-
 	lockdep_assert_held(&kv->lock);
 
-	hash_for_each_possible(kv->members, member, node, (unsigned long)file)
-		if (member->file == file)
-			return member;
-	return NULL;
+	return xa_load(&kv->members, kvm_vfio_key(file));
 }
 
-/* A VFIO file, but no external users: say so once, the errno cannot. */
-static void kvm_vfio_warn_foreign(struct file *file)
+static bool kvm_vfio_noncoherent(struct kvm_vfio_member *member)
 {
-	bool (*is_valid)(struct file *file) = symbol_get(vfio_file_is_valid);
+	return KVM_VFIO_NONCOHERENT && !member->user.coherent;
+}
 
-	if (!is_valid)
-		return;
-	if (is_valid(file))
-		pr_warn_once("vfio.ko has no external users as this kvm.ko needs them: load the vfio.ko that belongs to it\n");
-	symbol_put(vfio_file_is_valid);
+static void kvm_vfio_put_symbols(struct kvm_vfio *kv)
+{
+	lockdep_assert_held(&kv->lock);
+
+	if (kv->vfio.get)
+		symbol_put(vfio_external_get);
+	if (kv->vfio.put)
+		symbol_put(vfio_external_put);
+	if (kv->vfio.set_kvm)
+		symbol_put(vfio_external_set_kvm);
+	if (kv->vfio.with_group)
+		symbol_put(vfio_external_with_group);
+	if (kv->vfio.show)
+		symbol_put(vfio_external_show);
+	kv->vfio = (struct kvm_vfio_symbols){};
 }
 
 /* Take VFIO's functions, and the module with them, for the first member. */
-static int kvm_vfio_bind(struct kvm_vfio *kv, struct file *file)
+static bool kvm_vfio_get_symbols(struct kvm_vfio *kv)
 {
-	const struct vfio_external_api *vfio;
+	struct kvm_vfio_symbols *vfio = &kv->vfio;
 
 	lockdep_assert_held(&kv->lock);
 
-	if (kv->vfio)
-		return 0;
+	if (kv->nr_members)
+		return true;
 
-	vfio = symbol_get(vfio_external_api);
-	if (vfio && vfio->version != VFIO_EXTERNAL_API_VERSION) {
-		symbol_put(vfio_external_api);
-		vfio = NULL;
-	}
-	if (!vfio) {
-		kvm_vfio_warn_foreign(file);
-		return -EINVAL;
-	}
-	kv->vfio = vfio;
-	return 0;
-}
-
-static void kvm_vfio_unbind_unused(struct kvm_vfio *kv)
-{
-	lockdep_assert_held(&kv->lock);
-
-	if (kv->vfio && !kv->nr_members) {
-		kv->vfio = NULL;
-		symbol_put(vfio_external_api);
-	}
-}
-
-#ifdef CONFIG_SPAPR_TCE_IOMMU
-static void kvm_vfio_init_tce(struct kvm_vfio *kv,
-			      struct kvm_vfio_member *member)
-{
-	INIT_LIST_HEAD(&member->tce.attachments);
-	member->tce.group = member->group;
-	member->tce.user = member->user;
-	member->tce.alive = kv->vfio->alive;
-}
-
-static void kvm_vfio_detach_tce(struct kvm_vfio_member *member)
-{
-	kvm_spapr_tce_detach(&member->tce);
-}
-#else
-static void kvm_vfio_init_tce(struct kvm_vfio *kv,
-			      struct kvm_vfio_member *member)
-{
-}
-
-static void kvm_vfio_detach_tce(struct kvm_vfio_member *member)
-{
-}
-#endif
-
-/* Scalars only: what a tracer gets is not to be followed. */
-static void kvm_vfio_trace(struct kvm_vfio *kv, struct kvm_vfio_member *member,
-			   void (*trace)(pid_t pid, dev_t dev, int group,
-					 bool noncoherent, unsigned int files))
-{
-	lockdep_assert_held(&kv->lock);
-
-	trace(kv->kvm->userspace_pid, file_inode(member->file)->i_rdev,
-	      member->group, member->noncoherent, kv->nr_members);
-}
-
-static struct kvm_vfio_member *kvm_vfio_member_create(struct kvm_vfio *kv,
-						      struct file *file)
-{
-	struct kvm_vfio_member *member __free(kfree) =
-		kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
-
-	lockdep_assert_held(&kv->lock);
-
-	if (!member)
-		return ERR_PTR(-ENOMEM);
-
-	member->user = kv->vfio->get(file);
-	if (IS_ERR(member->user))
-		return ERR_CAST(member->user);
-
-	member->file = file;
-	member->group = max(kv->vfio->iommu_id(member->user), -1);
-	kvm_vfio_init_tce(kv, member);
-	/*
-	 * Asked once.  A group in a container keeps its domain while it is held; no
-	 * domain stops enforcing coherency, and one that does not never begins to.
-	 * Only the container's answer changes, as other groups come and go.  On an
-	 * iommufd the answer is what the device's IOMMU can do: see vfio.rst.
-	 */
-	member->noncoherent = KVM_VFIO_NONCOHERENT &&
-			      !kv->vfio->enforced_coherent(member->user);
-	return_ptr(member);
+	vfio->get = symbol_get(vfio_external_get);
+	vfio->put = symbol_get(vfio_external_put);
+	vfio->set_kvm = symbol_get(vfio_external_set_kvm);
+	vfio->with_group = symbol_get(vfio_external_with_group);
+	vfio->show = symbol_get(vfio_external_show);
+	return vfio->get && vfio->put && vfio->set_kvm && vfio->with_group &&
+	       vfio->show;
 }
 
 /*
  * KVM hears of the first and of the last noncoherent member only.  x86 then zaps
- * all guest mappings and walks the memory slots for it, which is up to the
- * caller to protect.
+ * all guest mappings and walks the memory slots for it, which the caller protects.
+ *
+ * Whether a member counts was found out once, when it was added.  A group in a
+ * container keeps its domain while it is held; no domain stops enforcing coherency,
+ * and one that does not never begins to.
  */
 static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 				       struct kvm_vfio_member *member, int step)
@@ -256,7 +174,7 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 
 	lockdep_assert_held(&kv->lock);
 
-	if (!member->noncoherent)
+	if (!kvm_vfio_noncoherent(member))
 		return;
 
 	kv->nr_noncoherent += step;
@@ -272,38 +190,70 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 	srcu_read_unlock(&kv->kvm->srcu, idx);
 }
 
+/* All that can fail */
+static int kvm_vfio_member_init(struct kvm_vfio *kv,
+				struct kvm_vfio_member *member,
+				struct file *file)
+{
+	int ret;
+
+	lockdep_assert_held(&kv->lock);
+
+	ret = xa_reserve(&kv->members, kvm_vfio_key(file), GFP_KERNEL);
+	if (ret)
+		return ret;
+	ret = kvm_vfio_get_symbols(kv) ? kv->vfio.get(&member->user, file) :
+					 -EINVAL;
+	if (ret) {
+		xa_release(&kv->members, kvm_vfio_key(file));
+		return ret;
+	}
+	kvm_spapr_tce_init_holder(&member->tce, &member->user);
+	return 0;
+}
+
 /*
- * Nothing here can fail.  The VM is prepared for an assigned device before
- * drivers see the VM through the file.
+ * Nothing here can fail.  KVM is prepared for the DMA of the devices before drivers
+ * see the VM through the file.
  */
 static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
 {
+	struct vfio_external_user *user = &member->user;
+
 	lockdep_assert_held(&kv->lock);
 
 	kvm_vfio_count_noncoherent(kv, member, 1);
 
-	hash_add(kv->members, &member->node, (unsigned long)member->file);
+	xa_store(&kv->members, kvm_vfio_key(user->file), member, GFP_KERNEL);
 	kv->nr_members++;
-	kv->vfio->set_kvm(member->user, kv->kvm);
-	kvm_vfio_trace(kv, member, trace_kvm_vfio_add);
+	kv->vfio.set_kvm(user, kv->kvm);
+	trace_kvm_vfio_add(kv->kvm->userspace_pid,
+			   file_inode(user->file)->i_rdev, user->group,
+			   kvm_vfio_noncoherent(member), kv->nr_members);
 }
 
-/* The reverse of kvm_vfio_member_publish(). */
+/* The reverse of kvm_vfio_member_publish() and kvm_vfio_member_init() */
 static void kvm_vfio_member_release(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
 {
+	struct vfio_external_user *user = &member->user;
+
 	lockdep_assert_held(&kv->lock);
 
-	hash_del(&member->node);
+	xa_erase(&kv->members, kvm_vfio_key(user->file));
 	kv->nr_members--;
-	kvm_vfio_trace(kv, member, trace_kvm_vfio_del);
+	trace_kvm_vfio_del(kv->kvm->userspace_pid,
+			   file_inode(user->file)->i_rdev, user->group,
+			   kvm_vfio_noncoherent(member), kv->nr_members);
 
-	kvm_vfio_detach_tce(member);
-	kv->vfio->put(member->user);
+	kvm_spapr_tce_detach(&member->tce);
+	kv->vfio.put(user);
 
 	kvm_vfio_count_noncoherent(kv, member, -1);
 	kfree(member);
+	if (!kv->nr_members)
+		kvm_vfio_put_symbols(kv);
 }
 
 /**
@@ -314,16 +264,16 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
  * Context: Process context.  Takes @kv->lock.
  * Return: 0, or with nothing changed:
  * -EBADF if @fd is not open (or is O_PATH);
+ * -EEXIST if the VM holds the file already;
  * -EINVAL if it is no VFIO file, if its group has no container, if the container
  * has no IOMMU set, or if vfio.ko has no external users;
- * -EPERM for a no-IOMMU group;
- * -EEXIST if the VM holds the file already;
+ * -EPERM for a no-IOMMU group or cdev;
  * -ENOMEM.
  */
 static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 {
+	struct kvm_vfio_member *member __free(kfree) = NULL;
 	struct file *file __free(fput) = fget(fd);
-	struct kvm_vfio_member *member;
 	int ret;
 
 	if (!file)
@@ -334,17 +284,16 @@ static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 	if (kvm_vfio_find(kv, file))
 		return -EEXIST;
 
-	ret = kvm_vfio_bind(kv, file);
-	if (ret)
-		return ret;
+	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+	if (!member)
+		return -ENOMEM;
 
-	member = kvm_vfio_member_create(kv, file);
-	if (IS_ERR(member)) {
-		kvm_vfio_unbind_unused(kv);
-		return PTR_ERR(member);
-	}
-	kvm_vfio_member_publish(kv, member);
-	return 0;
+	ret = kvm_vfio_member_init(kv, member, file);
+	if (!ret)
+		kvm_vfio_member_publish(kv, no_free_ptr(member));
+	else if (!kv->nr_members)
+		kvm_vfio_put_symbols(kv);
+	return ret;
 }
 
 /**
@@ -370,48 +319,21 @@ static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
 		return -ENOENT;
 
 	kvm_vfio_member_release(kv, member);
-	kvm_vfio_unbind_unused(kv);
 	return 0;
 }
 
-#ifdef CONFIG_SPAPR_TCE_IOMMU
 struct kvm_vfio_tce {
 	struct kvm *kvm;
-	const struct vfio_external_api *vfio;
 	struct file *table;
-	struct kvm_spapr_tce_holder *holder;
+	struct kvm_vfio_member *member;
 };
 
-static int kvm_vfio_attach_tce_group(struct iommu_group *group, void *data)
+static int kvm_vfio_attach_tce(struct iommu_group *group, void *data)
 {
 	struct kvm_vfio_tce *tce = data;
 
-	WRITE_ONCE(tce->holder->preregistered,
-		   tce->vfio->preregistered(tce->holder->user));
-	return kvm_spapr_tce_attach(tce->kvm, tce->table, group, tce->holder);
-}
-
-static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
-			       struct kvm_vfio_member *member, int tablefd)
-{
-	struct kvm_vfio_tce tce = {
-		.kvm = kv->kvm,
-		.vfio = kv->vfio,
-		.holder = &member->tce,
-	};
-	struct file *table __free(fput) = fget(tablefd);
-	int ret;
-
-	lockdep_assert_held(&kv->lock);
-
-	if (!table)
-		return -EBADF;
-
-	tce.table = table;
-	ret = kv->vfio->with_group(member->user, kvm_vfio_attach_tce_group,
-				   &tce);
-	/* The host took the group back, or the file is a cdev. */
-	return ret == -ENODEV ? -EINVAL : ret;
+	return kvm_spapr_tce_attach(tce->kvm, tce->table, group,
+				    &tce->member->tce);
 }
 
 /**
@@ -425,17 +347,14 @@ static int kvm_vfio_attach_tce(struct kvm_vfio *kv,
  * -EBADF if its group fd is not open;
  * -ENOENT if the VM does not hold that group;
  * -EBADF if its table fd is not open;
- * -EINVAL if that is no TCE table of this VM, if the group has no hardware TCE
- * tables, or if the host took the group back;
- * -EPERM if the group's container belongs to another mm than the VM;
- * -EINVAL if no window of the group matches the table;
- * -ENOSPC if too many hardware tables are behind the table;
- * -ENOMEM.
+ * -EINVAL if the host took the group back;
+ * what kvm_spapr_tce_attach() returns.
  */
 static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
 {
+	struct kvm_vfio_tce tce = { .kvm = kv->kvm };
 	struct kvm_vfio_spapr_tce param;
-	struct kvm_vfio_member *member;
+	int ret;
 
 	if (copy_from_user(&param, arg, sizeof(param)))
 		return -EFAULT;
@@ -447,17 +366,20 @@ static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
 
 	guard(mutex)(&kv->lock);
 
-	member = kvm_vfio_find(kv, file);
-	if (!member)
+	tce.member = kvm_vfio_find(kv, file);
+	if (!tce.member)
 		return -ENOENT;
-	return kvm_vfio_attach_tce(kv, member, param.tablefd);
+
+	struct file *table __free(fput) = fget(param.tablefd);
+
+	if (!table)
+		return -EBADF;
+
+	tce.table = table;
+	ret = kv->vfio.with_group(&tce.member->user, kvm_vfio_attach_tce, &tce);
+	/* The host took the group back, or the file is a cdev. */
+	return ret == -ENODEV ? -EINVAL : ret;
 }
-#else
-static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
-{
-	return -ENXIO;
-}
-#endif
 
 /* The one list of attributes; KVM_HAS_DEVICE_ATTR is made of it. */
 static int kvm_vfio_has_attr(struct kvm_device *dev,
@@ -497,40 +419,35 @@ static int kvm_vfio_set_attr(struct kvm_device *dev,
 		kvm_vfio_add(dev->private, fd) : kvm_vfio_del(dev->private, fd);
 }
 
-/*
- * KVM core has taken the device off the VM's list, so that a new one can be
- * made.  What it holds is let go in kvm_vfio_destroy(): VFIO's locks must not be
- * taken under kvm->lock.
- */
-static void kvm_vfio_release(struct kvm_device *dev)
-{
-	lockdep_assert_held(&dev->kvm->lock);
-}
-
 static void kvm_vfio_put(struct kvm_vfio *kv)
 {
 	if (!refcount_dec_and_test(&kv->readers))
 		return;
+	xa_destroy(&kv->members);
 	mutex_destroy(&kv->lock);
 	kfree(kv);
 }
 
-/* Only who reads the file in debugfs can still reach the device. */
-static void kvm_vfio_destroy(struct kvm_device *dev)
+/* The last fd of the device is closed.  A reader in debugfs may still come. */
+static void kvm_vfio_release_unlocked(struct kvm_device *dev)
 {
 	struct kvm_vfio *kv = dev->private;
 	struct kvm_vfio_member *member;
-	struct hlist_node *next;
-	int bucket;
+	unsigned long key;
 
 	lockdep_assert_not_held(&dev->kvm->lock);
 
-	scoped_guard(mutex, &kv->lock) {
-		hash_for_each_safe(kv->members, bucket, next, member, node)
-			kvm_vfio_member_release(kv, member);
-		kvm_vfio_unbind_unused(kv);
+	guard(mutex)(&kv->lock);
+	xa_for_each(&kv->members, key, member) {
+		kvm_vfio_member_release(kv, member);
+		cond_resched();
 	}
-	kvm_vfio_put(kv);
+}
+
+/* Follows, under kvm->lock, once the device is off the VM's list */
+static void kvm_vfio_release(struct kvm_device *dev)
+{
+	kvm_vfio_put(dev->private);
 	kfree(dev);
 }
 
@@ -539,8 +456,8 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type);
 static const struct kvm_device_ops kvm_vfio_ops = {
 	.name = "kvm-vfio",
 	.create = kvm_vfio_create,
+	.release_unlocked = kvm_vfio_release_unlocked,
 	.release = kvm_vfio_release,
-	.destroy = kvm_vfio_destroy,
 	.set_attr = kvm_vfio_set_attr,
 	.has_attr = kvm_vfio_has_attr,
 };
@@ -562,7 +479,7 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
 
 	mutex_init(&kv->lock);
 	refcount_set(&kv->readers, 1);
-	hash_init(kv->members);
+	xa_init_flags(&kv->members, XA_FLAGS_ACCOUNT);
 	kv->kvm = dev->kvm;
 	dev->private = kv;
 	return 0;
@@ -576,20 +493,16 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
  * last may hold locks of VFIO.  The device may be gone when kv->lock is taken; then it
  * has no members.
  */
-static int kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
-				struct kvm_vfio_member *member)
+static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
+				 struct kvm_vfio_member *member)
 {
-	int ret;
-
 	lockdep_assert_held(&kv->lock);
 
 	seq_putc(m, '\n');
-	ret = kv->vfio->show(member->user, m);
-	if (ret)
-		return ret;
+	kv->vfio.show(&member->user, m);
 	if (KVM_VFIO_NONCOHERENT)
-		seq_printf(m, "coherent:\t%s\n", member->noncoherent ? "no" : "yes");
-	return 0;
+		seq_printf(m, "coherent:\t%s\n",
+			   member->user.coherent ? "yes" : "no");
 }
 
 /* @kv: NULL if the VM has no device */
@@ -604,21 +517,17 @@ static void kvm_vfio_show_counts(struct seq_file *m, struct kvm *kvm,
 	kvm_spapr_tce_show_counts(m, kvm);
 }
 
-static int kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
-				struct kvm_vfio *kv)
+static void kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
+				 struct kvm_vfio *kv)
 {
 	struct kvm_vfio_member *member;
-	int bucket, ret;
+	unsigned long key;
 
 	lockdep_assert_held(&kv->lock);
 
 	kvm_vfio_show_counts(m, kvm, kv);
-	hash_for_each(kv->members, bucket, member, node) {
-		ret = kvm_vfio_show_member(m, kv, member);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	xa_for_each(&kv->members, key, member)
+		kvm_vfio_show_member(m, kv, member);
 }
 
 /* The VM's device if it has one: not to go before kvm_vfio_put(). */
@@ -653,7 +562,7 @@ static int kvm_vfio_show(struct seq_file *m, struct kvm *kvm)
 	if (kv) {
 		ret = mutex_lock_interruptible(&kv->lock);
 		if (!ret) {
-			ret = kvm_vfio_show_device(m, kvm, kv);
+			kvm_vfio_show_device(m, kvm, kv);
 			mutex_unlock(&kv->lock);
 		}
 		kvm_vfio_put(kv);
@@ -713,6 +622,3 @@ void kvm_vfio_ops_exit(void)
 {
 	kvm_unregister_device_ops(KVM_DEV_TYPE_VFIO);
 }
-
-/* So that kvm.ko has a srcversion, too, and tells which one it is. */
-MODULE_VERSION("1.0");

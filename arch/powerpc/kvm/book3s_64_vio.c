@@ -197,7 +197,7 @@ static void tce_attachment_trace(struct tce_attachment *attachment,
 	struct kvmppc_tce_table *table = attachment->table;
 	struct iommu_table *tbl = attachment->link->tbl;
 
-	trace(table->kvm->userspace_pid, table->liobn, attachment->holder->group,
+	trace(table->kvm->userspace_pid, table->liobn, attachment->holder->user->group,
 	      (u64)tbl->it_offset << tbl->it_page_shift,
 	      (u64)tbl->it_size << tbl->it_page_shift);
 }
@@ -370,7 +370,7 @@ int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
 
 	if (file->f_op != &tce_table_fops || table->kvm != kvm || !table_group)
 		return -EINVAL;
-	if (holder->preregistered == -EPERM)
+	if (holder->user->preregistered == -EPERM)
 		return -EPERM;
 
 	guard(mutex)(&tce_mutex);
@@ -715,7 +715,7 @@ static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
 	list_for_each_entry(link, &table->links, node) {
 		nr++;
 		list_for_each_entry(attachment, &link->attachments, node)
-			seq_printf(m, "group:\t%d %s\n", attachment->holder->group,
+			seq_printf(m, "group:\t%d %s\n", attachment->holder->user->group,
 				   tce_state(tce_attachment_left(attachment)));
 	}
 	seq_printf(m, "hardware:\t%u\n", nr);

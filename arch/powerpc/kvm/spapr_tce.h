@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
+#include <linux/vfio.h>
 
 #include <asm/iommu.h>
 #include <asm/kvm_spapr_tce.h>
@@ -153,15 +154,15 @@ struct kvmppc_tce_table {
 static __always_inline long
 tce_attachment_left(const struct tce_attachment *attachment)
 {
-	struct kvm_spapr_tce_holder *holder = attachment->holder;
+	struct vfio_external_user *user = attachment->holder->user;
 	struct iommu_table *tbl = attachment->link->tbl;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
 	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
 
-	if (unlikely(READ_ONCE(holder->preregistered) <= 0))
+	if (unlikely(READ_ONCE(user->preregistered) <= 0))
 		return TCE_LEFT_CONTAINER;
-	if (unlikely(!holder->alive(holder->user)))
+	if (unlikely(!vfio_external_alive(user)))
 		return TCE_LEFT_GONE;
 	if (READ_ONCE(attachment->group->tables[0]) != tbl &&
 	    READ_ONCE(attachment->group->tables[1]) != tbl)

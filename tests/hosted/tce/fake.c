@@ -17,26 +17,17 @@ struct module shim_module = { .name = "kvm" };
 
 static struct iommu_group *groups[MODEL_GROUPS];
 
-static bool user_alive(const struct vfio_external_user *user)
-{
-	if (!rcu_read_lock_held())
-		SHIM_FAIL("alive() outside of an RCU section");
-	return !READ_ONCE(user->dead);
-}
-
 struct iommu_group *group_new(int preregistered)
 {
 	struct iommu_group *group = calloc(1, sizeof(*group));
 	int i = 0;
 
 	group->data = calloc(1, sizeof(*group->data));
-	group->holder.user = &group->user;
-	group->holder.alive = user_alive;
-	group->holder.preregistered = preregistered;
-	INIT_LIST_HEAD(&group->holder.attachments);
+	group->user.preregistered = preregistered;
+	kvm_spapr_tce_init_holder(&group->holder, &group->user);
 	while (groups[i])
 		i++;
-	group->holder.group = i;
+	group->user.group = i;
 	groups[i] = group;
 	return group;
 }

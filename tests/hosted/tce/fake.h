@@ -12,6 +12,8 @@
 #ifndef _MODEL_TCE_H
 #define _MODEL_TCE_H
 
+#include <linux/vfio.h>
+
 #include <asm/kvm_spapr_tce.h>
 
 #include <shim_tce.h>
@@ -49,10 +51,6 @@ struct region {
 	long reach;			/* entries that the hardware may use */
 	struct page *pages;
 	unsigned int number;
-};
-
-struct vfio_external_user {
-	bool dead;
 };
 
 struct iommu_group {

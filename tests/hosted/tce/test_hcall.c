@@ -333,7 +333,7 @@ TEST(v1, "a container without preregistration, or of another mm: H_TOO_HARD")
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct world w = world_new(&shape_plain, 1);
 
-		w.group[0]->holder.preregistered = kinds[i];
+		w.group[0]->user.preregistered = kinds[i];
 		hw_user_map(w.hw[0], 2, region_nr(0), UA_A, RW, false);
 		put(&w, 0, GPA_A | RW, H_TOO_HARD, -1);
 		put(&w, 2, 0, H_TOO_HARD, -1);

@@ -122,11 +122,11 @@ TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 	EXPECT_EQ(vm_attach(kvm, group, small), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, large), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, away), -EINVAL);
-	group->holder.preregistered = -EPERM;
+	group->user.preregistered = -EPERM;
 	EXPECT_EQ(vm_attach(kvm, group, foreign), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, away), -EPERM);
 	EXPECT_EQ(vm_attach(kvm, group, table), -EPERM);
-	group->holder.preregistered = 1;
+	group->user.preregistered = 1;
 	/* A table of the host's own */
 	none.useraddrptr = NULL;
 	hw->tbl.it_ops = &none;

@@ -2,7 +2,7 @@
 /*
  * The lab module provides what the emulated machines do not have.
  *
- * It is a second external user of VFIO (include/linux/vfio_external.h) beside
+ * It is a second external user of VFIO (include/linux/vfio.h) beside
  * KVM, through /dev/kvm-vfio-lab, and a VFIO IOMMU driver whose answers and
  * failures a test sets.  kvm_vfio_lab.h is its interface.  For tests only: it
  * is never installed.
@@ -39,7 +39,6 @@
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
-#include <linux/vfio_external.h>
 #include <linux/xarray.h>
 
 #include "drivers/vfio/vfio.h"
@@ -63,7 +62,7 @@ struct lab_file {
  * @vm: file of the VM that @user names, pinned; or NULL
  */
 struct lab_user {
-	struct vfio_external_user *user;
+	struct vfio_external_user user;
 	struct file *vm;
 };
 
@@ -322,7 +321,7 @@ static struct lab_user *lab_find(struct lab_file *lab, unsigned long handle)
 /* VFIO may look at the VM until the user is put. */
 static void lab_user_free(struct lab_user *user)
 {
-	vfio_external_api.put(user->user);
+	vfio_external_put(&user->user);
 	if (user->vm)
 		fput(user->vm);
 	kfree(user);
@@ -344,9 +343,8 @@ static long lab_get(struct lab_file *lab, int fd)
 	if (!user)
 		return -ENOMEM;
 
-	user->user = vfio_external_api.get(file);
-	if (IS_ERR(user->user)) {
-		ret = PTR_ERR(user->user);
+	ret = vfio_external_get(&user->user, file);
+	if (ret) {
 		kfree(user);
 		return ret;
 	}
@@ -369,19 +367,6 @@ static long lab_put(struct lab_file *lab, unsigned long handle)
 	xa_erase(&lab->users, handle);
 	lab_user_free(user);
 	return 0;
-}
-
-static long lab_check_extension(struct lab_file *lab, void __user *arg)
-{
-	struct kvm_vfio_lab_extension param;
-	struct lab_user *user;
-
-	if (copy_from_user(&param, arg, sizeof(param)))
-		return -EFAULT;
-	user = lab_find(lab, param.handle);
-	if (IS_ERR(user))
-		return PTR_ERR(user);
-	return vfio_external_api.check_extension(user->user, param.extension);
 }
 
 static int lab_group_fn(struct iommu_group *group, void *data)
@@ -407,7 +392,7 @@ static long lab_with_group(struct lab_file *lab, void __user *arg)
 
 	param.calls = 0;
 	param.id = -1;
-	ret = vfio_external_api.with_group(user->user, lab_group_fn, &param);
+	ret = vfio_external_with_group(&user->user, lab_group_fn, &param);
 	return copy_to_user(arg, &param, sizeof(param)) ? -EFAULT : ret;
 }
 
@@ -432,17 +417,17 @@ static long lab_set_kvm(struct lab_file *lab, void __user *arg)
 	if (copy_from_user(&param, arg, sizeof(param)))
 		return -EFAULT;
 
-	struct file *vm __free(fput) = param.vm < 0 ? NULL : fget(param.vm);
+	struct file *vm __free(fput) = fget(param.vm);
 
-	if (param.vm >= 0 && !vm)
+	if (!vm)
 		return -EBADF;
-	if (vm && !lab_is_vm(vm))
+	if (!lab_is_vm(vm))
 		return -EINVAL;
 	user = lab_find(lab, param.handle);
 	if (IS_ERR(user))
 		return PTR_ERR(user);
 
-	vfio_external_api.set_kvm(user->user, vm ? vm->private_data : NULL);
+	vfio_external_set_kvm(&user->user, vm->private_data);
 	swap(user->vm, vm);
 	return 0;
 }
@@ -464,7 +449,7 @@ static void lab_spin(struct vfio_external_user *user, bool alive, u32 us)
 {
 	ktime_t end = ktime_add_us(ktime_get(), us);
 
-	while (vfio_external_api.alive(user) == alive &&
+	while (vfio_external_alive(user) == alive &&
 	       ktime_before(ktime_get(), end))
 		lab_yield();
 }
@@ -476,7 +461,7 @@ static void lab_section(struct vfio_external_user *user,
 	u32 before;
 
 	rcu_read_lock();
-	hold->alive_first = vfio_external_api.alive(user);
+	hold->alive_first = vfio_external_alive(user);
 	before = lab_detaches();
 	if (event)
 		eventfd_signal(event);
@@ -485,7 +470,7 @@ static void lab_section(struct vfio_external_user *user,
 	/* Gives time to what must not happen now. */
 	if (hold->alive_first)
 		lab_spin(user, false, hold->linger_us);
-	hold->alive_last = vfio_external_api.alive(user);
+	hold->alive_last = vfio_external_alive(user);
 	hold->detaches = lab_detaches() - before;
 	rcu_read_unlock();
 }
@@ -523,7 +508,7 @@ static long lab_hold_rcu(struct lab_file *lab, void __user *arg)
 		if (IS_ERR(event))
 			return PTR_ERR(event);
 	}
-	lab_hold(user->user, &hold, event);
+	lab_hold(&user->user, &hold, event);
 	if (event)
 		eventfd_ctx_put(event);
 	return copy_to_user(arg, &hold, sizeof(hold)) ? -EFAULT : 0;
@@ -540,11 +525,11 @@ static long lab_query(struct lab_file *lab, unsigned int cmd,
 
 	switch (cmd) {
 	case KVM_VFIO_LAB_ALIVE:
-		return vfio_external_api.alive(user->user);
+		return vfio_external_alive(&user->user);
 	case KVM_VFIO_LAB_IOMMU_ID:
-		return vfio_external_api.iommu_id(user->user);
+		return user->user.group;
 	case KVM_VFIO_LAB_ENFORCED_COHERENT:
-		return vfio_external_api.enforced_coherent(user->user);
+		return user->user.coherent;
 	default:
 		return -ENOTTY;
 	}
@@ -561,8 +546,6 @@ static long lab_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return lab_get(lab, arg);
 	case KVM_VFIO_LAB_PUT:
 		return lab_put(lab, arg);
-	case KVM_VFIO_LAB_CHECK_EXTENSION:
-		return lab_check_extension(lab, (void __user *)arg);
 	case KVM_VFIO_LAB_WITH_GROUP:
 		return lab_with_group(lab, (void __user *)arg);
 	case KVM_VFIO_LAB_SET_KVM:
@@ -638,13 +621,6 @@ static void __init lab_init_types(void)
 static int __init lab_init(void)
 {
 	int ret;
-
-	/* Without CONFIG_MODVERSIONS nothing else compares them. */
-	if (vfio_external_api.version != VFIO_EXTERNAL_API_VERSION) {
-		pr_err("vfio.ko has version %u of the external users, not %u\n",
-		       vfio_external_api.version, VFIO_EXTERNAL_API_VERSION);
-		return -EINVAL;
-	}
 
 	lab_init_types();
 	ret = vfio_register_iommu_driver(&lab_iommu_ops);

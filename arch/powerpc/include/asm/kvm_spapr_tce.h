@@ -6,7 +6,7 @@
 #ifndef _ASM_POWERPC_KVM_SPAPR_TCE_H
 #define _ASM_POWERPC_KVM_SPAPR_TCE_H
 
-#include <linux/types.h>
+#include <linux/list.h>
 
 struct file;
 struct iommu_group;
@@ -35,21 +35,21 @@ struct vfio_external_user;
  * struct kvm_spapr_tce_holder - a held VFIO group, as the TCE code knows it
  * @attachments: what SET_SPAPR_TCE attached for it; guarded by the TCE code
  * @user: KVM as an external user of the group
- * @group: its number
- * @preregistered: 1 if memory of the container is preregistered (SPAPR TCE v2), 0 if
- *	not; -EPERM if the container belongs to another mm.  Written under the lock of
- *	the KVM-VFIO device, read in hypercalls
- * @alive: whether @user is still protected; for RCU read-side sections
  *
  * Pinned by its owner until kvm_spapr_tce_detach() returned.
  */
 struct kvm_spapr_tce_holder {
 	struct list_head attachments;
 	struct vfio_external_user *user;
-	int group;
-	int preregistered;
-	bool (*alive)(const struct vfio_external_user *user);
 };
+
+static inline void
+kvm_spapr_tce_init_holder(struct kvm_spapr_tce_holder *holder,
+			  struct vfio_external_user *user)
+{
+	INIT_LIST_HEAD(&holder->attachments);
+	holder->user = user;
+}
 
 int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
 			 struct iommu_group *group,

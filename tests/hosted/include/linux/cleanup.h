@@ -45,10 +45,11 @@ static inline void shim_exit_##name(shim_guard_##name##_t *ptr)		\
 	shim_guard_##name##_t _SHIM_NAME(_guard_, __LINE__)		\
 	__attribute__((cleanup(shim_exit_##name), unused)) = shim_enter_##name
 
-#define scoped_guard(name, lock)					\
+/* With a lock, or "rcu" without one */
+#define scoped_guard(name, ...)						\
 	for (shim_guard_##name##_t _scope				\
 	     __attribute__((cleanup(shim_exit_##name))) =		\
-	     shim_enter_##name(lock), *_once = &_scope;			\
+	     shim_enter_##name(__VA_ARGS__), *_once = &_scope;		\
 	     _once; _once = NULL)
 
 #endif

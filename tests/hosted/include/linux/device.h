@@ -11,6 +11,7 @@ struct device {
 	char name[16];
 	struct iommu_group *group;
 	struct vfio_device *vdev;
+	void *iommu;		/* NULL: emulated */
 	bool capable;		/* a domain can enforce coherency for it */
 };
 

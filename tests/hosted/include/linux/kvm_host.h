@@ -55,11 +55,12 @@ struct kvm_device {
 	struct list_head vm_node;
 };
 
-/* A device with both release and destroy: see patches/common/0001. */
+/* release_unlocked: see patches/common/0001 */
 struct kvm_device_ops {
 	const char *name;
 	int (*create)(struct kvm_device *dev, u32 type);
 	void (*destroy)(struct kvm_device *dev);
+	void (*release_unlocked)(struct kvm_device *dev);
 	void (*release)(struct kvm_device *dev);
 	int (*set_attr)(struct kvm_device *dev, struct kvm_device_attr *attr);
 	int (*get_attr)(struct kvm_device *dev, struct kvm_device_attr *attr);

@@ -23,6 +23,8 @@ struct vfio_device_file {
 	spinlock_t kvm_ref_lock;	/* protects kvm */
 	struct kvm *kvm;
 	struct iommufd_ctx *iommufd;
+	struct list_head external_users;	/* kvm_ref_lock */
+	unsigned int nr_external_users;
 };
 
 extern const struct file_operations vfio_device_fops;
@@ -43,10 +45,16 @@ struct vfio_device {
 	struct mutex dev_set_lock;	/* dev_set->lock */
 	struct kvm *kvm;		/* what the driver sees while open */
 	int open_count;
+	bool noiommu;
 	pthread_mutex_t reg_lock;	/* refcount and completion */
 	pthread_cond_t reg_cond;
 	int reg_refs;
 };
+
+static inline bool vfio_device_is_noiommu(struct vfio_device *device)
+{
+	return device->noiommu;
+}
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 struct vfio_group {
@@ -68,13 +76,17 @@ struct vfio_group {
 	struct iommufd_ctx *iommufd;
 	spinlock_t kvm_ref_lock;
 	unsigned int cdev_device_open_cnt;
+	struct list_head external_users;	/* group_lock */
+	unsigned int nr_external_users;
 };
 
 struct vfio_group *vfio_group_from_file(struct file *file);
 int vfio_group_use_container(struct vfio_group *group);
 void vfio_group_unuse_container(struct vfio_group *group);
-long vfio_group_container_ioctl(struct vfio_group *group, unsigned int cmd,
-				unsigned long arg);
+bool vfio_group_container_coherent(struct vfio_group *group);
+void vfio_group_ask_container(struct vfio_group *group,
+			      struct vfio_external_user *user);
+void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm);
 bool vfio_external_in_use(struct vfio_group *group);
 void vfio_external_revoke(struct vfio_group *group);
 #else

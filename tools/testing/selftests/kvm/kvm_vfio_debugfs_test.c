@@ -27,12 +27,12 @@
 #include "vfio_util.h"
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-#define PROTECTION	"spapr-v2"
-#define PROTECTION_V1	"spapr-v1"
+#define PROTECTION	"iommu-vfio-powerpc"
+#define PROTECTION_V1	"iommu-vfio-powerpc"
 #define COHERENCY_MATTERS false
 #else
-#define PROTECTION	"type1"
-#define PROTECTION_V1	"type1"
+#define PROTECTION	"vfio-iommu-type1"
+#define PROTECTION_V1	"vfio-iommu-type1"
 #define COHERENCY_MATTERS true
 #endif
 

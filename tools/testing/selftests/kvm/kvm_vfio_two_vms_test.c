@@ -57,7 +57,7 @@ static struct vfio_probe probes[PROBE_MAX] = {
 	[PROBE_END] = VFIO_PROBE_GONE_IN(7, "end",
 					 "kvm_arch_end_assignment kvm=$arg1:x64"),
 	[PROBE_DEVICE] = VFIO_PROBE("device", "device_iommu_capable"),
-	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_ioctl"),
+	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_coherent"),
 #endif
 };
 

@@ -3,8 +3,8 @@
  * The interface of the lab module (tests/lab/module): a second external user of
  * VFIO, and a VFIO IOMMU driver that does what a test sets.
  *
- * An ioctl returns -errno, or else what the function of struct
- * vfio_external_api returned.
+ * An ioctl returns -errno, or else what the function of VFIO returned, or the member of
+ * struct vfio_external_user.
  */
 #ifndef KVM_VFIO_LAB_H
 #define KVM_VFIO_LAB_H
@@ -18,12 +18,6 @@
  * External users.  A handle belongs to the open file that made it.  It lasts
  * until PUT or until that file is closed.
  */
-struct kvm_vfio_lab_extension {
-	__s32 handle;
-	__u32 pad;
-	__u64 extension;
-};
-
 struct kvm_vfio_lab_group {
 	__s32 handle;
 	__s32 ret;		/* in: what the function has to return */
@@ -33,7 +27,7 @@ struct kvm_vfio_lab_group {
 
 struct kvm_vfio_lab_kvm {
 	__s32 handle;
-	__s32 vm;		/* fd of a VM, -1 for none */
+	__s32 vm;		/* fd of a VM */
 };
 
 /*
@@ -61,7 +55,6 @@ struct kvm_vfio_lab_hold {
 #define KVM_VFIO_LAB_ALIVE		_IO('L', 0x02)	/* handle */
 #define KVM_VFIO_LAB_IOMMU_ID		_IO('L', 0x03)	/* handle */
 #define KVM_VFIO_LAB_ENFORCED_COHERENT	_IO('L', 0x04)	/* handle */
-#define KVM_VFIO_LAB_CHECK_EXTENSION	_IOW('L', 0x05, struct kvm_vfio_lab_extension)
 #define KVM_VFIO_LAB_WITH_GROUP		_IOWR('L', 0x06, struct kvm_vfio_lab_group)
 #define KVM_VFIO_LAB_SET_KVM		_IOW('L', 0x07, struct kvm_vfio_lab_kvm)
 #define KVM_VFIO_LAB_HOLD_RCU		_IOWR('L', 0x08, struct kvm_vfio_lab_hold)

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * External users of VFIO groups, see external.c
+ *
+ * group->group_lock guards the list of a group's users, their counts in
+ * group->container_users, and the change of a user from alive to dead.
+ * SET_CONTAINER, UNSET_CONTAINER, the release of the file and the last device that
+ * leaves hold it, too, so nothing comes between the check of the container and the count.
+ */
+#include <linux/cleanup.h>
+#include <linux/iommu.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/seq_file.h>
+
+#include "external.h"
+
+static int vfio_external_group_incoherent(struct device *dev, void *unused)
+{
+	return !device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
+}
+
+/*
+ * A container answers for all its groups at once.  If it says no, the group is
+ * coherent nevertheless if each of its devices can only be attached to a domain
+ * that enforces coherency.  Devices without a VFIO driver are asked as well: any of
+ * the group may do DMA.  An emulated IOMMU (mdev) means no DMA of its own.
+ */
+static bool vfio_external_group_coherent(struct vfio_group *group)
+{
+	return group->type == VFIO_EMULATED_IOMMU ||
+	       (group->container && vfio_group_container_coherent(group)) ||
+	       !iommu_group_for_each_dev(group->iommu_group, NULL,
+					 vfio_external_group_incoherent);
+}
+
+static void vfio_external_uncount(struct vfio_external_user *user,
+				  struct vfio_group *group)
+{
+	lockdep_assert_held(&group->group_lock);
+
+	if (user->counted) {
+		user->counted = false;
+		vfio_group_unuse_container(group);
+	}
+}
+
+/*
+ * Neither the container nor its IOMMU driver can go as long as the count is there: a
+ * container drops its driver with its last group, and a group leaves only while its
+ * container has no other user.
+ */
+int vfio_external_get_group(struct vfio_external_user *user,
+			    struct vfio_group *group)
+{
+	int ret;
+
+	guard(mutex)(&group->group_lock);
+
+	if (group->type == VFIO_NO_IOMMU)
+		return -EPERM;
+	/* The last device clears it, an iommufd stays until the file goes. */
+	if (!group->iommu_group || !(group->container || group->iommufd))
+		return -EINVAL;
+
+	if (group->container) {
+		ret = vfio_group_use_container(group);
+		if (ret)
+			return ret;
+		user->counted = true;
+		vfio_group_ask_container(group, user);
+	} else {
+		user->protection = "iommufd";
+	}
+	user->group = iommu_group_id(group->iommu_group);
+	user->coherent = vfio_external_group_coherent(group);
+
+	list_add_tail(&user->node, &group->external_users);
+	WRITE_ONCE(group->nr_external_users, group->nr_external_users + 1);
+	return 0;
+}
+
+void vfio_external_put_group(struct vfio_external_user *user,
+			     struct vfio_group *group)
+{
+	guard(mutex)(&group->group_lock);
+
+	list_del(&user->node);
+	WRITE_ONCE(group->nr_external_users, group->nr_external_users - 1);
+	vfio_group_set_kvm(group, vfio_external_newest_kvm(&group->external_users));
+	vfio_external_uncount(user, group);
+}
+
+void vfio_external_set_group_kvm(struct vfio_external_user *user,
+				 struct vfio_group *group, struct kvm *kvm)
+{
+	guard(mutex)(&group->group_lock);
+
+	user->kvm = kvm;
+	list_move(&user->node, &group->external_users);
+	vfio_group_set_kvm(group, kvm);
+}
+
+int vfio_external_call_group(struct vfio_external_user *user,
+			     struct vfio_group *group,
+			     int (*fn)(struct iommu_group *group, void *data),
+			     void *data)
+{
+	guard(mutex)(&group->group_lock);
+
+	if (user->dead)
+		return -ENODEV;
+	if (user->counted)
+		vfio_group_ask_container(group, user);
+	return fn(group->iommu_group, data);
+}
+
+/**
+ * vfio_external_in_use - Does a live external user hold the group?
+ * @group: the group
+ *
+ * For a group on an iommufd, which has no count of its users.
+ *
+ * Context: Process context.  The caller holds @group->group_lock.
+ * Return: true if there is one.
+ */
+bool vfio_external_in_use(struct vfio_group *group)
+{
+	struct vfio_external_user *user;
+
+	lockdep_assert_held(&group->group_lock);
+
+	/* All of them die at once, and no new ones come after that. */
+	user = list_first_entry_or_null(&group->external_users,
+					struct vfio_external_user, node);
+	return user && !user->dead;
+}
+
+/**
+ * vfio_external_revoke - The host takes a group back from its external users
+ * @group: the group, whose last device is leaving VFIO
+ *
+ * On return every external user of the group is dead, none of them is within an RCU
+ * read-side section that it entered alive, and group->container_users is what it would
+ * be without them.  New ones are refused because the caller clears group->iommu_group
+ * before it drops the lock.
+ *
+ * Context: Process context, may sleep.  The caller holds @group->group_lock.
+ */
+void vfio_external_revoke(struct vfio_group *group)
+{
+	struct vfio_external_user *user;
+
+	lockdep_assert_held(&group->group_lock);
+
+	list_for_each_entry(user, &group->external_users, node) {
+		WRITE_ONCE(user->dead, true);
+		vfio_external_uncount(user, group);
+	}
+	/* VFIO's list of groups waits, too, but only if there was a user. */
+	if (!list_empty(&group->external_users))
+		synchronize_rcu();
+}
+
+/* Without the group's lock, which user space can have held for long. */
+void vfio_external_show_group(struct vfio_external_user *user,
+			      struct vfio_group *group, struct seq_file *m)
+{
+	struct vfio_device *device;
+	bool alive;
+
+	seq_printf(m, "group:\t%d\n", user->group);
+	/* The name of the IOMMU driver goes with the driver. */
+	scoped_guard(rcu) {
+		alive = vfio_external_alive(user);
+		seq_printf(m, "state:\t%s\n", alive ? "held" : "revoked");
+		seq_printf(m, "protection:\t%s\n",
+			   alive ? user->protection : "none");
+	}
+
+	guard(mutex)(&group->device_lock);
+	list_for_each_entry(device, &group->device_list, group_next)
+		vfio_external_show_device(device, m);
+	seq_printf(m, "users:\t%u\n", READ_ONCE(group->nr_external_users) - 1);
+}

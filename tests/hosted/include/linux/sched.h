@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM_SCHED_H
+#define _SHIM_SCHED_H
+
+#include <linux/lockdep.h>
+
+/* For tests: how often it was called */
+extern unsigned int shim_rescheds;
+
+static inline int cond_resched(void)
+{
+	shim_might_sleep("cond_resched");
+	__atomic_add_fetch(&shim_rescheds, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+#endif

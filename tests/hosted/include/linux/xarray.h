@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A sorted array of what is stored, by binary search.  As the kernel's, it needs memory
+ * in xa_reserve() only, and a walk finds what is there when it gets there.
+ */
+#ifndef _SHIM_XARRAY_H
+#define _SHIM_XARRAY_H
+
+#include <linux/types.h>
+
+struct shim_slot {
+	unsigned long index;
+	void *entry;		/* NULL: reserved */
+};
+
+struct xarray {
+	struct shim_slot *slots;
+	size_t nr, size;
+};
+
+#define XA_FLAGS_ACCOUNT	0
+
+#define xa_init_flags(xa, flags)	((void)(*(xa) = (struct xarray){}))
+void xa_destroy(struct xarray *xa);
+void *xa_load(struct xarray *xa, unsigned long index);
+int xa_reserve(struct xarray *xa, unsigned long index, int gfp);
+void xa_release(struct xarray *xa, unsigned long index);
+/* What was reserved only */
+void *xa_store(struct xarray *xa, unsigned long index, void *entry, int gfp);
+void *xa_erase(struct xarray *xa, unsigned long index);
+void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
+	      unsigned int filter);
+
+#define XA_PRESENT	8
+#define xa_for_each(xa, index, entry)					\
+	for ((index) = 0, (entry) = xa_find(xa, &(index), ULONG_MAX,	\
+					    XA_PRESENT);		\
+	     entry;							\
+	     (index)++, (entry) = xa_find(xa, &(index), ULONG_MAX,	\
+					  XA_PRESENT))
+
+#endif

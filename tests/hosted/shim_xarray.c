@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's xarray, as a sorted array */
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/fault.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "test.h"
+
+/* The first slot that is not before @index */
+static size_t slot_of(const struct xarray *xa, unsigned long index)
+{
+	size_t low = 0, high = xa->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (xa->slots[mid].index < index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct shim_slot *find(const struct xarray *xa, unsigned long index)
+{
+	size_t i = slot_of(xa, index);
+
+	return i < xa->nr && xa->slots[i].index == index ? &xa->slots[i] : NULL;
+}
+
+void *xa_load(struct xarray *xa, unsigned long index)
+{
+	struct shim_slot *slot = find(xa, index);
+
+	return slot ? slot->entry : NULL;
+}
+
+int xa_reserve(struct xarray *xa, unsigned long index, int gfp)
+{
+	size_t i = slot_of(xa, index);
+	void *node;
+
+	if (find(xa, index))
+		return 0;
+	/* Counts as an object that may not be left behind. */
+	node = kzalloc(1, gfp);
+	if (!node)
+		return -ENOMEM;
+	kfree(node);
+	if (xa->nr == xa->size) {
+		xa->size = xa->size * 2 ?: 8;
+		xa->slots = realloc(xa->slots, xa->size * sizeof(*xa->slots));
+		if (!xa->slots)
+			abort();
+	}
+	memmove(&xa->slots[i + 1], &xa->slots[i],
+		(xa->nr++ - i) * sizeof(*xa->slots));
+	xa->slots[i] = (struct shim_slot){ .index = index };
+	return 0;
+}
+
+static void *take(struct xarray *xa, struct shim_slot *slot)
+{
+	void *entry = slot->entry;
+
+	memmove(slot, slot + 1,
+		(&xa->slots[--xa->nr] - slot) * sizeof(*slot));
+	if (!xa->nr) {
+		free(xa->slots);
+		xa->slots = NULL;
+		xa->size = 0;
+	}
+	return entry;
+}
+
+void xa_release(struct xarray *xa, unsigned long index)
+{
+	struct shim_slot *slot = find(xa, index);
+
+	if (slot && !slot->entry)
+		take(xa, slot);
+}
+
+void *xa_store(struct xarray *xa, unsigned long index, void *entry, int gfp)
+{
+	struct shim_slot *slot = find(xa, index);
+
+	if (!slot || slot->entry) {
+		SHIM_FAIL("xa_store() where nothing is reserved");
+		return NULL;
+	}
+	slot->entry = entry;
+	return NULL;
+}
+
+void *xa_erase(struct xarray *xa, unsigned long index)
+{
+	struct shim_slot *slot = find(xa, index);
+
+	return slot ? take(xa, slot) : NULL;
+}
+
+void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
+	      unsigned int filter)
+{
+	size_t i = slot_of(xa, *index);
+
+	while (i < xa->nr && !xa->slots[i].entry)
+		i++;
+	if (i == xa->nr || xa->slots[i].index > max)
+		return NULL;
+	*index = xa->slots[i].index;
+	return xa->slots[i].entry;
+}
+
+void xa_destroy(struct xarray *xa)
+{
+	if (xa->nr)
+		SHIM_FAIL("an xarray is destroyed with entries in it");
+	free(xa->slots);
+	xa->slots = NULL;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the KVM-VFIO device asks of the TCE tables of POWER, and stubs elsewhere */
+#ifndef __KVM_VFIO_SPAPR_H
+#define __KVM_VFIO_SPAPR_H
+
+#ifdef CONFIG_SPAPR_TCE_IOMMU
+#include <asm/kvm_spapr_tce.h>
+#else
+#include <linux/errno.h>
+
+struct file;
+struct iommu_group;
+struct kvm;
+struct seq_file;
+struct vfio_external_user;
+
+struct kvm_spapr_tce_holder {
+};
+
+static inline void kvm_spapr_tce_init_holder(struct kvm_spapr_tce_holder *holder,
+					     struct vfio_external_user *user)
+{
+}
+
+static inline int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
+				       struct iommu_group *group,
+				       struct kvm_spapr_tce_holder *holder)
+{
+	return -ENXIO;
+}
+
+static inline void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
+{
+}
+
+static inline void kvm_spapr_tce_init_counts(struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_free_counts(struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_show_counts(struct seq_file *m,
+					     struct kvm *kvm)
+{
+}
+
+static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
+{
+}
+#endif /* CONFIG_SPAPR_TCE_IOMMU */
+
+#endif /* __KVM_VFIO_SPAPR_H */
