@@ -8,7 +8,8 @@
 #   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
 
-# carry KERNEL: modprobe with what it needs, and all modules that it may choose from
+# carry KERNEL: pack modprobe with what it needs, and all modules that it can choose
+# from
 carry() {
 	rm -rf "$dir/carry"
 	mkdir -p "$dir/carry/kmod" "$dir/carry/lib/modules/$1" "$dir/carry/lib64" "$dir/carry/usr"
