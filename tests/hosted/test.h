@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-/* A test registers itself.  Afterwards nothing of it may be left. */
+/* A test registers itself.  It must not leave anything behind. */
 struct test {
 	const char *name;
 	void (*run)(void);
@@ -44,7 +44,7 @@ static void id##_run(void)
 			  _want);					\
 } while (0)
 
-/* The fake's: everything is taken back, and nothing may be left. */
+/* The fake's check: everything is taken back, and nothing may be left. */
 void fake_end(void);
 
 unsigned int test_failures(void);

@@ -77,7 +77,7 @@ TEST(other_mm, "ioctls from another mm: EIO")
 }
 
 /*
- * A second device while one exists: EBUSY.  When the last reference to it goes,
+ * A second device while one exists:  EBUSY.  After its last reference is gone,
  * a second KVM_CREATE_DEVICE succeeds.
  */
 TEST(create, "CREATE_DEVICE: EBUSY while one exists, 0 after its close")

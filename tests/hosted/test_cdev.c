@@ -28,7 +28,7 @@ TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
 	EXPECT_EQ(dev->vdev->reg_refs, 1);
 }
 
-/* It pins the file, and two files of the same device both count. */
+/* ADD pins the file, and two files of the same device both count. */
 TEST(cdev_files, "cdev: pins the file; two files of one device both count")
 {
 	struct vm vm = new_vm();
@@ -81,7 +81,7 @@ TEST(cdev_coherency, "cdev: coherency is what the device can enforce")
 	}
 }
 
-/* It is always alive, and has no group to give. */
+/* An external user of a cdev is always alive, and has no group. */
 TEST(cdev_api, "cdev: what an external user of it can ask")
 {
 	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;

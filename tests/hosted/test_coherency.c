@@ -3,7 +3,7 @@
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
-/* A group of two devices; which of them can be made coherent, one bit each. */
+/* A group of two devices; one bit each says whether it can be made coherent. */
 static struct group group_of(bool domain_coherent, int capable)
 {
 	struct group group = new_group(2);
@@ -161,7 +161,7 @@ TEST(coherency_mdev, "coherency: mdev groups never count")
 }
 
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
-/* On an iommufd there is no container to ask: its devices answer. */
+/* On an iommufd there is no container to ask, only the devices. */
 TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 {
 	for (int capable = 0; capable <= 3; capable++) {
@@ -177,7 +177,7 @@ TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 	}
 }
 
-/* A dead member's part stays as it was until DEL. */
+/* A dead member counts as before until DEL. */
 TEST(coherency_dead, "coherency: a dead member counts until DEL")
 {
 	struct vm vm = new_vm();

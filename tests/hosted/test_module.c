@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM and vfio.ko, which may not be loaded, or be another one: section 1 */
+/* KVM and vfio.ko, which may not be loaded or may be stock's: contract 1 */
 #include "setup.h"
 
 /* Any VFIO file that can be added; its fd. */
@@ -69,7 +69,7 @@ TEST(stock, "stock vfio.ko: EINVAL, and for the package one warning, none for a 
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
-/* KVM works without vfio.ko, and takes it when it comes. */
+/* KVM works without vfio.ko, and uses it once it is loaded. */
 TEST(late, "no vfio.ko: EINVAL without a warning; it may come later")
 {
 	struct vm vm = new_vm();
@@ -83,7 +83,7 @@ TEST(late, "no vfio.ko: EINVAL without a warning; it may come later")
 	EXPECT_EQ(test_warnings(), 0);
 }
 
-/* EEXIST needs no vfio.ko: what the VM holds is found first. */
+/* EEXIST needs no vfio.ko: the files of the VM are searched first. */
 TEST(exist_first, "EEXIST comes before any question to vfio.ko")
 {
 	struct vm vm = new_vm();

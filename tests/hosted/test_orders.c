@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Every order of what user space and the host can do with one group, from
- * several starts, against a second description of the rules: contract, sections
- * 1 and 2.  Each path ends with the death of the process, at which everything is
- * closed: the many lengths of paths stand for "killed at any instant".
+ * several starts, checked against a second description of the rules: contract,
+ * sections 1 and 2.  Each path ends with the death of the process, which closes
+ * everything.  Paths of all lengths stand for "killed at any point".
  */
 #include <stdio.h>
 
@@ -28,7 +28,7 @@ struct world {
 	int device;
 };
 
-/* The group's file was released if nobody has it any more. */
+/* The group's file is released if nobody has it any more. */
 static void settle(struct state *s)
 {
 	if (!s->group && !s->open && (!s->held || s->dead))
@@ -76,7 +76,7 @@ static int step_del(struct state *s)
 	return 0;
 }
 
-/* An open of the group, by which our old fd would be lost if we had one. */
+/* Opens the group; only valid if this process has no fd of it. */
 static int step_reopen(struct state *s)
 {
 	if (s->gone)
@@ -144,7 +144,7 @@ static int step(struct state *s, char op)
 	return 0;
 }
 
-/* Can it be done now, with the fds that we have? */
+/* Can this step be done now, with the fds that are open? */
 static bool possible(const struct state *s, char op)
 {
 	switch (op) {

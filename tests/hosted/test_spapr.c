@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE: contract, section 4, what vfio.c does of it */
+/* KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE: contract, section 4, the part of vfio.c */
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
@@ -63,8 +63,8 @@ static struct group new_spapr_group(int type)
 }
 
 /*
- * The container belongs to another mm than the VM: EPERM, after what is wrong with
- * the table or the kind of group, before the look for a window.
+ * The container belongs to another mm than the VM:  EPERM.  This is checked
+ * after the table and the kind of group, and before a window is looked for.
  */
 TEST(tce_other_mm, "SET_SPAPR_TCE: EPERM for a container of another mm")
 {
@@ -111,7 +111,7 @@ TEST(tce_other_mm_mdev, "SET_SPAPR_TCE: EINVAL for an mdev of another mm")
 	EXPECT_EQ(fake_attached(table), 0);
 }
 
-/* The holder says to hypercalls whether memory is counted. */
+/* The holder tells hypercalls whether memory is preregistered. */
 TEST(tce_preregistered, "SET_SPAPR_TCE tells whether memory is preregistered")
 {
 	struct vm vm = new_vm();
@@ -179,7 +179,7 @@ TEST(tce_many, "SET_SPAPR_TCE: undoing one leaves the others working")
 	EXPECT_EQ(fake_attached(x), 0);
 }
 
-/* One that failed takes nothing away from another group when it is deleted. */
+/* DEL of a group whose SET failed takes nothing away from another group. */
 TEST(tce_failed, "SET_SPAPR_TCE that failed: DEL releases nothing")
 {
 	struct vm vm = new_vm();
@@ -195,7 +195,7 @@ TEST(tce_failed, "SET_SPAPR_TCE that failed: DEL releases nothing")
 	EXPECT_EQ(user_del(vm.dev, b.fd), 0);
 	EXPECT_LOG("0-e");
 	EXPECT_EQ(fake_attached(table), 1);
-	/* One that failed after one that did not forgets nothing. */
+	/* A SET that fails after one that worked undoes nothing. */
 	EXPECT_EQ(user_set_tce(vm.dev, a.fd, SHIM_FDS - 1), -EBADF);
 	EXPECT_EQ(user_set_tce(vm.dev, a.fd,
 			       user_create_tce(vm.fd, 4)), -EINVAL);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each operation, with its n-th allocation or callee failing, for n = 1, 2, ...
- * until it gets through.  After a failure nothing may have changed; if it
- * succeeded in spite of it, its opposite must bring everything back.
+ * Each operation with its n-th allocation or callee failing, for n = 1, 2, ...
+ * until nothing fails.  After a failure nothing may have changed.  If the
+ * operation succeeded in spite of the failure, its opposite must bring
+ * everything back.
  */
 #include "setup.h"
 
@@ -15,7 +16,7 @@ struct sweep {
 
 struct operation {
 	const char *name;
-	int points;		/* at least so many things can fail */
+	int points;		/* at least this many things can fail */
 	void (*before)(struct sweep *s);
 	int (*run)(struct sweep *s);
 	int (*undo)(struct sweep *s);
@@ -41,7 +42,7 @@ static struct sweep new_sweep(void)
 	return s;
 }
 
-/* False when nothing failed any more. */
+/* False if nothing failed any more */
 static bool sweep_once(const struct operation *op, struct sweep *s, int n)
 {
 	char *before = fake_snapshot(), *after;
@@ -179,7 +180,7 @@ static void before_close(struct sweep *s)
 	EXPECT_EQ(run_add_other(s), 0);
 }
 
-/* Nothing is there that could fail. */
+/* There is nothing that could fail. */
 TEST(sweep_close, "failure sweep: close of the device has no point of failure")
 {
 	struct sweep s = new_sweep();
@@ -192,7 +193,7 @@ TEST(sweep_close, "failure sweep: close of the device has no point of failure")
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
-/* Nor in what the host does. */
+/* Nor in the operations of the host */
 TEST(sweep_revoke, "failure sweep: revoke has no point of failure")
 {
 	struct sweep s = new_sweep();

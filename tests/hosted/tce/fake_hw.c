@@ -10,7 +10,10 @@
 #define HPA_SHIFT	36
 #define MODEL_REGIONS	8
 
-/* One for all: the kernel's own locks are not to be relied on here. */
+/*
+ * One lock for all: the locks of the code under test must not be relied on
+ * here.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct hw *hws;
@@ -295,7 +298,7 @@ static void hw_clear(struct hw *hw)
 	}
 }
 
-/* The container lets go of it; KVM may keep the memory. */
+/* The container puts the table; KVM may keep the memory. */
 void hw_put(struct hw *hw)
 {
 	pthread_mutex_lock(&lock);
@@ -346,7 +349,10 @@ int iommu_tce_table_put(struct iommu_table *tbl)
 
 /* Preregistered memory */
 
-/* A region as it was found in this RCU section; the pointer is gone with it. */
+/*
+ * A region as it was found in this RCU section; at its end the pointer is
+ * invalid.
+ */
 struct mm_iommu_table_group_mem_t {
 	struct region *region;
 	struct mm_iommu_table_group_mem_t *next;
@@ -396,7 +402,10 @@ struct region *region_of(unsigned long ua, unsigned long size)
 	return NULL;
 }
 
-/* The last block first, so that what lies together in one does not in the other */
+/*
+ * The last block first, so that neighbours in one address space are not in the
+ * other.
+ */
 u64 region_hpa(const struct region *region, unsigned long ua)
 {
 	unsigned long block = (ua - region->ua) >> region->shift;
@@ -467,7 +476,7 @@ struct mm_iommu_table_group_mem_t *mm_iommu_lookup(struct mm_struct *mm,
 	pthread_mutex_lock(&lock);
 	counted = region->mapped > 1;
 	pthread_mutex_unlock(&lock);
-	/* Who has no count on it can lose it at any time. */
+	/* A region without a count can go away at any time. */
 	if (!counted && shim_fault("mm_iommu_lookup"))
 		return NULL;
 	for (mem = found; mem; mem = mem->next)

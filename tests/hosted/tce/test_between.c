@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What others do between two steps of a hypercall or of an attach: each step is held
- * by a hook of the fake, so nothing is left to chance.
+ * What others do between two steps of a hypercall or of an attach.  Each step
+ * is held by a hook of the fake, so nothing is random.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -14,8 +14,9 @@
 #define GPA_ALL	(5UL << 32)	/* a slot that is region 0, and nothing else */
 
 /*
- * What was seen in the view is cleared before it is exchanged.  The container keeps
- * out of the way by the lock of the hardware table; this is for whoever does not.
+ * An entry that was seen in the view is cleared before it is exchanged.  The
+ * container driver takes the lock of the hardware table; this tests one that
+ * does not.
  */
 
 static struct {
@@ -71,7 +72,10 @@ TEST(late, "an entry is cleared before the exchange: the new page is counted")
 	}
 }
 
-/* And its region is being unregistered, as nobody has a count on it any more. */
+/*
+ * The same, and the region is being unregistered, because it has no count any
+ * more.
+ */
 TEST(late_gone, "an entry is cleared, and its region goes: H_TOO_HARD, nothing there")
 {
 	late.unregister = true;
@@ -90,7 +94,10 @@ TEST(late_gone, "an entry is cleared, and its region goes: H_TOO_HARD, nothing t
 	}
 }
 
-/* The hardware table refuses twice: the 9th of 16 entries, and the old 6th */
+/*
+ * The hardware table refuses twice: the 9th of 16 entries, and the old 6th
+ * entry when it is put back.
+ */
 
 static int stuck_tries;
 
@@ -116,10 +123,10 @@ static void stuck_look(struct world *w, unsigned long old_ua)
 }
 
 /*
- * What stays of it: the hardware has the new page, the view says so and its count is
- * there.  The count of the old page, if its region is another, is nobody's: that
- * region cannot be unregistered any more.  But neither page is let go while the
- * hardware might reach it; the fake fails whoever does that.
+ * Afterwards the hardware has the new page, the view says so, and its count is
+ * taken.  If the old page is of another region, that region keeps a count
+ * without an owner and cannot be unregistered any more.  But neither page is
+ * released while the hardware might reach it; the fake checks that.
  */
 static void stuck(u64 old, unsigned long old_ua, int old_region, long new_counts)
 {
@@ -139,7 +146,7 @@ static void stuck(u64 old, unsigned long old_ua, int old_region, long new_counts
 		EXPECT_EQ(region_nr(old_region)->mapped, 1 + 16);
 	else
 		world_check_counts(&w);
-	/* The guest can still have all of it cleared. */
+	/* The guest can still clear everything. */
 	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
 	EXPECT_EQ(region_nr(0)->mapped, 1);
 	EXPECT_EQ(hw_now(w.hw[0], 16 + 5), 0);
@@ -197,7 +204,7 @@ TEST(close_get, "close of a table waits for an H_GET_TCE that has found it")
 	EXPECT_EQ(kvmppc_h_get_tce(&w.vcpu, LIOBN, world_ioba(&w, 3)), H_TOO_HARD);
 }
 
-/* The window that was found for an attach is removed before its end */
+/* The window that an attach found is removed before the attach ends. */
 
 static struct {
 	struct world *w;
@@ -210,7 +217,7 @@ static void going_remove(void)
 		hw_remove(going.w->hw[0], going.w->group, 1);
 }
 
-/* Nothing may be put by the kernel: user space is to know. */
+/* The kernel must not put anything: hypercalls go to user space. */
 static void going_stopped(struct world *w)
 {
 	struct snapshot before;
@@ -225,7 +232,7 @@ static void going_stopped(struct world *w)
 	snapshot_drop(&before);
 }
 
-/* @again: a window of the group that was attached before is gone already. */
+/* @again: a window of the group that was attached before is already removed. */
 static void attach_going(int allocation, bool again)
 {
 	struct world w = world_new(&shape_plain, 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hypercalls at random, some with a callee that fails, while windows and regions come
- * and go: each against the reference in world.c.  TEST_SEED repeats a run.
+ * Random hypercalls, some with a callee that fails, while windows and regions
+ * are added and removed.  Each is checked against the reference in world.c.
+ * TEST_SEED repeats a run.
  */
 #include "world.h"
 
@@ -89,7 +90,7 @@ static void random_hcall(struct random *r)
 	r->hard += ret == H_TOO_HARD;
 }
 
-/* A window goes; a moment later there is another one in its place. */
+/* A window is removed, and a moment later another one is in its place. */
 static void random_window(struct random *r)
 {
 	unsigned int k = roll(r, r->w.shape.nr_hw);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each hypercall with its n-th allocation or callee failing, for n = 1, 2, ... until
- * it gets through: every entry is old or new as a whole, in the hardware, the views,
- * the counts and the guest's table; and the same request then succeeds.
+ * Each hypercall with its n-th allocation or callee failing, for n = 1, 2, ...
+ * until nothing fails.  Every entry must be old or new as a whole, in the
+ * hardware, the views, the counts and the guest's table, and the same request
+ * must then succeed.
  */
 #include "world.h"
 
@@ -54,7 +55,7 @@ static const char *sweep_once(const struct sweep *s, int n)
 	shim_fault_arm(n);
 	ret = sweep_run(&w, s, tces);
 	what = shim_fault_disarm();
-	/* Whoever fails without need, or goes on without what it needs */
+	/* Fails without need, or goes on without what it needs */
 	EXPECT(ret == H_SUCCESS || (ret == H_TOO_HARD && what));
 	world_check(&w, &before, s->first, tces, 0, s->nr, ret == H_SUCCESS);
 	EXPECT_EQ(sweep_run(&w, s, tces), H_SUCCESS);
@@ -123,7 +124,7 @@ TEST(sweep_two, "failure sweep: two tables of different page sizes, levels")
 	sweep_all(&shape, 13, 9);
 }
 
-/* One page of the guest at a time, with many of the hardware's */
+/* One page of the guest at a time, which is many pages of the hardware */
 TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
 {
 	static const struct shape shape = {
@@ -155,7 +156,7 @@ TEST(sweep_region, "a page midway is in no region: old or new as a whole")
 	}
 }
 
-/* Long requests can be interrupted, and are then done in part. */
+/* Long requests can be interrupted; then a part of them is done. */
 TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
 {
 	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };

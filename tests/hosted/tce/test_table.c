@@ -127,7 +127,7 @@ TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 	EXPECT_EQ(vm_attach(kvm, group, away), -EPERM);
 	EXPECT_EQ(vm_attach(kvm, group, table), -EPERM);
 	group->user.preregistered = 1;
-	/* A table of the host's own */
+	/* One of the host's own tables */
 	none.useraddrptr = NULL;
 	hw->tbl.it_ops = &none;
 	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
@@ -167,7 +167,7 @@ TEST(attach_sweep, "attach: each allocation fails in turn, nothing is left")
 	EXPECT_EQ(shim_live_objects(), objects);
 }
 
-/* So many tables that a hypercall would take too long */
+/* The limit of hardware tables, beyond which a hypercall would take too long */
 TEST(attach_many, "attach: there is a limit to hardware tables behind a table")
 {
 	struct kvm *kvm = vm_new();
@@ -199,7 +199,7 @@ static void expect_stopped(struct world *w)
 	snapshot_drop(&before);
 }
 
-/* A removed window is changed by nobody, until another takes its place. */
+/* Nothing changes a removed window, until another one takes its place. */
 TEST(stale, "window removed: H_TOO_HARD; attached again: the new one")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -243,12 +243,15 @@ TEST(dead, "a dead group: H_TOO_HARD until its DEL, then the others go on")
 	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
 	group_del(other);
 	EXPECT_EQ(w.hw[0]->refs, 1);
-	/* Nothing behind it any more; what was there stays as it is. */
+	/*
+	 * Nothing is behind the table any more; the old entries stay as they
+	 * are.
+	 */
 	EXPECT_EQ(world_put(&w, 0, 0), H_SUCCESS);
 	EXPECT(hw_now(w.hw[0], 0) & PERMS);
 }
 
-/* Undo in all orders: table closed, groups deleted, one window removed. */
+/* Undone in all orders: table closed, groups deleted, one window removed */
 static void undo(struct world *w, struct iommu_group *other, struct hw *hw, int what)
 {
 	switch (what) {
@@ -294,7 +297,7 @@ TEST(orders, "table closed, groups deleted, window removed, in all orders")
 	}
 }
 
-/* Two tables lead to the same hardware: what either puts is counted once. */
+/* Two tables reach the same hardware: an entry of either is counted once. */
 TEST(shared_hw, "two tables, in two VMs, on one hardware table")
 {
 	struct world w = world_new(&shape_plain, 1);

@@ -5,7 +5,7 @@
 const struct shape shape_plain = { 16, 0, 1200, 1, { 16 }, { 0 } };
 const struct shape shape_levels = { 16, 1UL << 59, 1200, 1, { 16 }, { 32 } };
 const struct shape shape_two = { 16, 0, 1100, 2, { 12, 16 }, { 64, 32 } };
-/* 256 of the hardware's in one of the guest's */
+/* 256 pages of the hardware in one of the guest */
 const struct shape shape_big = { 20, 0, 70, 2, { 12, 16 }, { 0, 0 } };
 
 static struct kvm *world_vm(void)
@@ -47,7 +47,7 @@ u64 world_ioba(const struct world *w, u64 entry)
 	return w->shape.bus + (entry << w->shape.shift);
 }
 
-/* No hypercall leaves anything in the TLB that is not in the table. */
+/* A hypercall leaves nothing in the TLB that is not in the table. */
 static long done(long ret)
 {
 	EXPECT_EQ(hw_stale(), 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A VM with one table, hardware behind it, and guest memory of all kinds; and what
- * has to be true after a hypercall, computed anew from the contract, section 4.
+ * A VM with one table, hardware behind it, and guest memory of all kinds; and
+ * what must be true after a hypercall, computed independently from the
+ * contract, section 4.
  */
 #ifndef _WORLD_H
 #define _WORLD_H
@@ -67,7 +68,10 @@ long world_list(struct world *w, u64 entry, const u64 *tces, u64 nr);
 long world_stuff(struct world *w, u64 entry, u64 value, u64 nr);
 u64 world_get(struct world *w, u64 entry);
 
-/* Is each of @tces one that the kernel must, and can, do?  *early: finds out first. */
+/*
+ * Must the kernel accept each of @tces, and can it? *early: found out before
+ * anything changes.
+ */
 bool world_can(struct world *w, const u64 *tces, u64 nr, bool *early);
 
 void snapshot_take(struct world *w, struct snapshot *s);
