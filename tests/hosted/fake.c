@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The host, VFIO devices and their files: vfio_main.c and device_cdev.c */
+/*
+ * The fake of the host, of VFIO devices and of their files: vfio_main.c and
+ * device_cdev.c
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +178,10 @@ static void count_call(void)
 		SHIM_FAIL("vfio.ko is called without a reference on it");
 }
 
-/* What KVM gets: vfio.ko's functions, between two looks at its references. */
+/*
+ * What KVM gets: vfio.ko's functions, with a check of its references around
+ * each.
+ */
 static int api_get(struct vfio_external_user *user, struct file *file)
 {
 	int ret;
@@ -275,7 +281,7 @@ void vfio_device_get_kvm_safe(struct vfio_device *device, struct kvm *kvm)
 {
 	lockdep_assert_held(&device->dev_set_lock);
 
-	/* Under kvm_ref_lock: what is visible is still held. */
+	/* Under kvm_ref_lock: a VM that is visible is still held. */
 	if (FAKE_ASSIGNMENTS && kvm && fake_read(kvm->arch.assigned) <= 0)
 		SHIM_FAIL("a driver sees a VM that has no assigned device");
 	if (kvm && kvm_get_kvm_safe(kvm))
@@ -303,7 +309,10 @@ struct vfio_device_file *vfio_df_alloc(struct vfio_device *device)
 	return df;
 }
 
-/* open_device() of a driver that uses the VM, as drivers may: kvm->lock. */
+/*
+ * open_device() of a driver that uses the VM: it takes kvm->lock, as drivers
+ * may.
+ */
 static void driver_open(struct vfio_device *device)
 {
 	struct kvm *kvm = device->kvm;
@@ -365,7 +374,10 @@ static void vfio_device_fops_release(struct file *file)
 		vfio_df_group_close(df);
 	else
 		vfio_df_unbind_iommufd(df);
-	/* As in a group's release: whoever set it takes it back. */
+	/*
+	 * As in the release of a group: the one that set the VM must have
+	 * cleared it.
+	 */
 	WARN_ON(df->kvm);
 	vfio_device_put_registration(df->device);
 	free(df);
@@ -385,7 +397,7 @@ int user_open_cdev(struct device *dev)
 	if (!vfio_device_try_get_registration(device))
 		return -ENODEV;
 	file = shim_file(&vfio_device_fops, vfio_df_alloc(device));
-	file->inode.i_rdev = MKDEV(MODEL_CDEV_MAJOR, cdev_number(device));
+	file->inode.i_rdev = MKDEV(FAKE_CDEV_MAJOR, cdev_number(device));
 	return shim_install(file);
 }
 
@@ -445,7 +457,6 @@ void fake_check_visible(struct kvm *kvm)
 	if (FAKE_ASSIGNMENTS && kvm && fake_read(kvm->arch.assigned) <= 0)
 		SHIM_FAIL("drivers see a VM before it has an assigned device");
 }
-
 
 #if !IS_ENABLED(CONFIG_VFIO_GROUP)
 void vfio_group_bind(struct vfio_device *device)
@@ -548,7 +559,7 @@ struct kvm *fake_kvm_seen(struct device *dev)
 	return dev->vdev->kvm;
 }
 
-/* All that there is */
+/* Everything together */
 
 static size_t print_fd(int fd, char *buf, size_t size)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The world around the code under test: VFIO, the IOMMU, KVM core, and on top
- * of them what the host and user space can do.  It follows drivers/vfio/group.c,
- * container.c, vfio_main.c, device_cdev.c and virt/kvm/kvm_main.c of Linux
- * 6.12 with patches/, and its warnings fail a test as theirs would.
+ * The fake around the code under test:  VFIO, the IOMMU, KVM core, and the
+ * operations of the host and of user space.  It follows drivers/vfio/group.c,
+ * container.c, vfio_main.c, device_cdev.c and virt/kvm/kvm_main.c with
+ * patches/, and like theirs its warnings fail a test.
  *
  * Events that log_event() records:
  *
@@ -15,8 +15,8 @@
  *	D	a group loses its IOMMU
  *	a r	an attachment of a TCE table is made, released
  */
-#ifndef _MODEL_H
-#define _MODEL_H
+#ifndef _FAKE_H
+#define _FAKE_H
 
 #include <linux/device.h>
 #include <linux/iommu.h>
@@ -38,18 +38,18 @@
 
 #define GROUP_DEVICES	3
 #define API_SYMBOLS	5	/* functions of vfio.ko that KVM takes */
-#define MODEL_PID	1000	/* of the process with mm 0 */
+#define FAKE_PID	1000	/* of the process with mm 0 */
 
-/* Of the device nodes, with the number of the group or the cdev */
-#define MODEL_GROUP_MAJOR	240
-#define MODEL_CDEV_MAJOR	241
+/* Numbers of device nodes, with the number of the group or the cdev */
+#define FAKE_GROUP_MAJOR	240
+#define FAKE_CDEV_MAJOR	241
 
 struct iommu_group {
 	struct iommu_group *next;
 	int id;
 	int refs;
 	enum vfio_group_type type;
-	bool domain_coherent;	/* what VFIO_DMA_CC_IOMMU is made of */
+	bool domain_coherent;	/* from this VFIO_DMA_CC_IOMMU is answered */
 	int protected;		/* atomic: a domain of VFIO is attached */
 	int owned;		/* atomic: DMA ownership claimed */
 	int busy;		/* atomic: RCU readers that rely on it */
@@ -66,7 +66,9 @@ struct iommu_group *host_group(enum vfio_group_type type, unsigned int nr);
 struct iommu_group *host_group_of(int id);
 void host_bind(struct device *dev);
 void host_unbind(struct device *dev);
-/* All of its devices are unbound; with unplug they leave the group, too. */
+/*
+ * All devices of the group are unbound; with unplug they leave the group, too.
+ */
 void host_take_back(struct iommu_group *group, bool unplug);
 void host_set_vfio_ko(enum vfio_ko which);
 
@@ -81,7 +83,7 @@ int user_set_container(int group, int container);
 int user_unset_container(int group);
 int user_set_iommu(int container);
 int user_set_iommu_type(int container, int type);
-/* A SPAPR TCE container belongs to the first mm that needs one for it. */
+/* A SPAPR TCE container belongs to the first mm that uses it. */
 int user_register_memory(int container);
 int user_get_device(int group, struct device *dev);
 int user_set_mm(int mm);
@@ -95,7 +97,7 @@ int user_create_tce(int vm, int window);
 int user_set_tce(int dev, int group, int table);
 /* The file in debugfs of the VM whose directory has that name; -ENOENT */
 int user_open_show(const char *name);
-/* @text is all of it, to be freed; "" where the result is -EIO or -EINTR. */
+/* @text is the whole text, to be freed; "" if the result is -EIO or -EINTR. */
 int user_read_show(int fd, char **text);
 
 /* What a test may look at */
@@ -104,7 +106,7 @@ struct kvm *fake_vm(int fd);
 /* The VM that the driver of an open device sees. */
 struct kvm *fake_kvm_seen(struct device *dev);
 int fake_attached(int table);
-/* What the last attachment's holder says of it; -1 without one. */
+/* What the holder of the last attachment says about it; -1 without one. */
 int fake_preregistered(int table);
 struct fake_counts {
 	unsigned int symbol_gets;
@@ -117,9 +119,9 @@ struct fake_counts {
 
 extern struct fake_counts counts;
 
-/* @events without those that the kernel of the variant does not have */
+/* @events without those that this variant's kernel does not have */
 const char *fake_events(const char *events);
-/* Everything that an operation could change, as text. */
+/* Everything that an operation can change, as text */
 char *fake_snapshot(void);
 
 /* Between the parts of the fake */
@@ -135,7 +137,7 @@ const void *fake_symbol(const char *name);
 /* fake_debugfs.c */
 struct dentry *debugfs_create_dir(const char *name);
 void debugfs_remove_recursive(struct dentry *dir);
-/* Does somebody wait for readers? */
+/* Does somebody wait for the readers? */
 bool fake_debugfs_waiting(void);
 
 struct iommufd_ctx {

@@ -16,10 +16,10 @@ struct vfio_container {
 	int refs;
 	struct list_head group_list;
 	struct mutex group_lock;	/* guards what is above and below */
-	bool iommu_driver;	/* stock, too, reads it without group_lock */
+	bool iommu_driver;	/* stock reads it without group_lock, too */
 	bool noiommu;
 	int type;		/* with iommu_driver */
-	int mm;			/* 0: nobody's yet */
+	int mm;			/* 0: none yet */
 };
 
 static struct mutex vfio_list_lock;
@@ -66,7 +66,7 @@ int user_open_container(void)
 	return shim_install(shim_file(&vfio_fops, container));
 }
 
-/* A group with a domain does DMA only to where its user mapped it. */
+/* A group with a domain can do DMA only to what its user mapped. */
 static void iommu_attach(struct vfio_group *group)
 {
 	struct iommu_group *ig = group->iommu_group;
@@ -205,7 +205,7 @@ static bool vfio_container_is_tce(const struct vfio_container *container)
 	       container->type == VFIO_SPAPR_TCE_v2_IOMMU;
 }
 
-/* One domain for all: coherent if it is for each of them. */
+/* One domain for all groups: coherent if each group is. */
 static bool vfio_container_coherent(struct vfio_container *container)
 {
 	struct vfio_group *other;
@@ -315,7 +315,10 @@ static void vfio_group_fops_release(struct file *file)
 		iommufd_ctx_put(group->iommufd);
 		group->iommufd = NULL;
 	}
-	/* Not stock's check: whoever let drivers see a VM takes it back. */
+	/*
+	 * Not a check of stock: the one that let drivers see a VM must have
+	 * cleared it.
+	 */
 	WARN_ON(group->kvm);
 	group->opened_file = NULL;
 	mutex_unlock(&group->group_lock);
@@ -354,7 +357,7 @@ static int vfio_group_fops_open(struct vfio_group *group)
 	} else if (!group->cdev_device_open_cnt && !group->opened_file) {
 		group->opened_file = shim_file(&vfio_group_fops, group);
 		group->opened_file->inode.i_rdev =
-			MKDEV(MODEL_GROUP_MAJOR, group->iommu_group->id);
+			MKDEV(FAKE_GROUP_MAJOR, group->iommu_group->id);
 		fake_inc(group->refs);
 		fd = shim_install(group->opened_file);
 	}
@@ -520,7 +523,7 @@ void vfio_group_unuse_iommu(struct vfio_device *device)
 	fput(group->opened_file);
 }
 
-/* The list of the group's devices decides, as in stock. */
+/* Decided by the list of the group's devices, as in stock */
 static bool vfio_group_get_device(struct vfio_group *group,
 				  struct vfio_device *device)
 {

@@ -56,7 +56,7 @@ static void __attribute__((constructor)) kvm_init(void)
 
 /* VMs */
 
-/* The directory goes first, and all that read in it have left then. */
+/* The directory is removed first; no reader is left in it then. */
 static void kvm_destroy_vm_debugfs(struct kvm *kvm)
 {
 	if (IS_ERR(kvm->debugfs_dentry))
@@ -79,7 +79,7 @@ static void kvm_destroy_vm(struct kvm *kvm)
 {
 	kvm_destroy_vm_debugfs(kvm);
 	mutex_lock(&kvm->lock);
-	/* Its fd pins the VM, so no device of our kind is left. */
+	/* Its fd would pin the VM, so no KVM-VFIO device is left. */
 	WARN_ON(!list_empty(&kvm->devices));
 	WARN_ON(kvm->arch.tce_tables);
 	WARN_ON(kvm->arch.tce_counts);
@@ -129,7 +129,7 @@ int user_create_vm(void)
 	INIT_LIST_HEAD(&kvm->devices);
 	kvm->users_count = 1;
 	kvm->mm = mm;
-	kvm->userspace_pid = MODEL_PID + mm;
+	kvm->userspace_pid = FAKE_PID + mm;
 	kvm_create_vm_debugfs(kvm, fd);
 	fake_inc(counts.vms);
 	shim_install_at(fd, shim_file(&kvm_vm_fops, kvm));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What most tests begin with: a VM and a group that is ready to be added. */
+/* What most tests begin with: a VM, and a group that is ready to be added */
 #ifndef _SETUP_H
 #define _SETUP_H
 
@@ -38,7 +38,7 @@ static inline struct vm new_vm(void)
 #define EXPECT_ASSIGNED(kvm, nr)						\
 	EXPECT_EQ((kvm)->arch.assigned, FAKE_ASSIGNMENTS ? (nr) : 0)
 
-/* The events since log_start(), of those that the kernel of the variant has */
+/* The events since log_start() that this variant's kernel has */
 #define EXPECT_LOG(wanted)						\
 	EXPECT_STR(log_stop(), fake_events(wanted))
 

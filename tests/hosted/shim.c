@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the code under test takes for granted from the kernel: memory, locks,
- * RCU, files.  Every rule that the kernel leaves to lockdep, KASAN or luck is
- * checked here and fails the test that breaks it.
+ * What the code under test needs from the kernel: memory, locks, RCU, files.
+ * Every rule that the kernel leaves to lockdep, KASAN or luck is checked here,
+ * and breaking one fails the test.
  */
 #include <sched.h>
 #include <stdarg.h>
@@ -166,8 +166,8 @@ unsigned long shim_probes(void)
 }
 
 /*
- * Locks.  A lock may be taken under those that come before it here only, and
- * none under another of its own line.
+ * Locks.  A lock may only be taken under those that come before it here, and
+ * not under another one of its own line.
  */
 static const char *const lock_order[] = {
 	"&kv->lock",
@@ -222,7 +222,7 @@ bool shim_dep_held(const struct shim_dep *dep)
 	return false;
 }
 
-/* @outer: lets several of a kind be held, if it is held itself */
+/* @outer: while it is held, several locks of the kind may be held */
 static void dep_acquire(struct shim_dep *dep, const struct shim_dep *outer)
 {
 	int rank = lock_rank(dep);
@@ -351,7 +351,7 @@ void spin_unlock(spinlock_t *l)
 	shim_yield();
 }
 
-/* As RCU, below, with all of them under one lock. */
+/* As RCU, below, but with one lock for all */
 static pthread_mutex_t srcu_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t srcu_period_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t srcu_cond = PTHREAD_COND_INITIALIZER;

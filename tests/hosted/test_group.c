@@ -155,7 +155,7 @@ TEST(assignment, "start before drivers see the VM, end after the release")
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
-/* Release cannot fail, and our part of it allocates nothing. */
+/* Release cannot fail, and KVM-VFIO allocates no memory for it. */
 TEST(release_allocates_nothing, "DEL and close allocate nothing, cannot fail")
 {
 	struct vm vm = new_vm();
@@ -197,7 +197,7 @@ TEST(iommufd_group, "group on an iommufd: ADD 0, UNSET EBUSY until DEL")
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EINVAL);
 }
 
-/* It pins file and group. */
+/* ADD pins the file and the group. */
 TEST(iommufd_pins, "group on an iommufd: ADD pins it; EINVAL once it is gone")
 {
 	struct vm vm = new_vm(), other = new_vm();

@@ -60,7 +60,9 @@ TEST(dead_all, "revoke: all users of this group, none of another")
 	EXPECT_EQ(user_unset_container(y.fd), -EBUSY);
 }
 
-/* Put after revoke touches no count, even if the file was closed first. */
+/*
+ * A put after the revoke changes no count, even if the file was closed first.
+ */
 TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 {
 	struct vm vm = new_vm();
@@ -77,7 +79,10 @@ TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 	EXPECT_EQ(counts.containers, 0);
 }
 
-/* One wait, before the IOMMU goes; none if KVM does not hold the group. */
+/*
+ * One grace period, before the IOMMU is detached; none if KVM does not hold the
+ * group.
+ */
 TEST(one_wait, "revoke: one grace period, before the IOMMU goes; else none")
 {
 	struct vm a = new_vm(), b = new_vm();
@@ -99,7 +104,10 @@ struct reader {
 	pthread_barrier_t ready;
 };
 
-/* Stays in its section until the host waits for it, or has not waited. */
+/*
+ * Stays in its RCU section until the host waits for it, or has gone on without
+ * waiting.
+ */
 static void *reader(void *arg)
 {
 	struct reader *r = arg;
@@ -117,7 +125,7 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-/* Waits until none can be in the middle of using the group. */
+/* The revoke waits until no user can be in the middle of using the group. */
 TEST(waits_for_readers, "revoke: waits for an RCU reader that saw it alive")
 {
 	struct group group = new_group(1);

@@ -43,7 +43,7 @@ static int open_show(int vm)
 {
 	char name[16];
 
-	snprintf(name, sizeof(name), "%d-%d", MODEL_PID + 1, vm);
+	snprintf(name, sizeof(name), "%d-%d", FAKE_PID + 1, vm);
 	return user_open_show(name);
 }
 

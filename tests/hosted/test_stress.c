@@ -58,13 +58,15 @@ static void replace_device(struct shared_vm *vm)
 		give(&vm->dev, dev);
 }
 
-/* Of a VM that may be gone, and its name another's */
+/*
+ * Reads the file of a VM that may be gone; its name may belong to another one.
+ */
 static void read_show(int fd)
 {
 	char name[16], *text;
 	int ret;
 
-	snprintf(name, sizeof(name), "%d-%d", MODEL_PID + 1, fd);
+	snprintf(name, sizeof(name), "%d-%d", FAKE_PID + 1, fd);
 	fd = user_open_show(name);
 	if (fd < 0) {
 		fake_inc(missed);
@@ -80,7 +82,10 @@ static void read_show(int fd)
 	shim_close(fd);
 }
 
-/* A short life, seen by readers: the fd of its device is the last to go. */
+/*
+ * A VM with a short life, seen by readers.  The fd of its device is closed
+ * last.
+ */
 static void pass(int file)
 {
 	int vm = user_create_vm(), dev = user_create_device(vm, false);
@@ -106,7 +111,7 @@ static void add_cdev(struct shared_vm *vm)
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 static struct shared_group groups[GROUPS];
-/* What got through: a run in which some never did is worth nothing. */
+/* What succeeded: a run in which an operation never succeeds shows nothing. */
 static unsigned int added, deleted, opened, unset, revoked;
 
 static void prepare_group(struct shared_group *group)
@@ -252,7 +257,7 @@ static void setup_groups(void)
 	}
 }
 
-/* Nobody is left but who still holds: one count for each VM that does. */
+/* Only the holders are left: one count for each VM that holds the group. */
 static void check_groups(void)
 {
 	struct vfio_group *group;
@@ -279,7 +284,10 @@ static void random_op(unsigned int *seed, int *device)
 	struct shared_vm *vm = &vms[rand_r(seed) % VMS];
 	unsigned int op = rand_r(seed) % 20;
 
-	/* The host waits for it, so it must not be ours. */
+	/*
+	 * The host waits for the device to be closed, so this thread must not
+	 * have it open.
+	 */
 	if (*device >= 0)
 		shim_close(*device);
 	*device = -1;

@@ -13,9 +13,9 @@ struct module shim_module = { .name = "kvm" };
 
 /* Groups */
 
-#define MODEL_GROUPS	64
+#define FAKE_GROUPS	64
 
-static struct iommu_group *groups[MODEL_GROUPS];
+static struct iommu_group *groups[FAKE_GROUPS];
 
 struct iommu_group *group_new(int preregistered)
 {
@@ -75,7 +75,7 @@ void group_revoke(struct iommu_group *group)
 	group->data = NULL;
 }
 
-/* DEL: afterwards other groups may go on. */
+/* DEL, after which other groups may go on */
 void group_del(struct iommu_group *group)
 {
 	for (int i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++)
@@ -148,7 +148,7 @@ struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, u64 gfn)
 {
 	need_srcu(__func__);
-	for (int i = 0; i < MODEL_SLOTS; i++)
+	for (int i = 0; i < FAKE_SLOTS; i++)
 		if (gfn >= slots->slots[i].base_gfn &&
 		    gfn - slots->slots[i].base_gfn < slots->slots[i].npages)
 			return &slots->slots[i];

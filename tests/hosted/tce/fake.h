@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The world around the TCE code: hardware tables that keep a TLB, preregistered
- * memory, groups and their windows, a VM.  It follows pci-ioda-tce.c of powernv and
- * mm/book3s64/iommu_api.c of Linux 6.12, and adds what hardware and RCU do to those
- * who break the rules:
+ * The fake around the TCE code: hardware tables with a TLB, preregistered
+ * memory, groups and their windows, a VM.  It follows pci-ioda-tce.c of powernv
+ * and mm/book3s64/iommu_api.c, and adds what hardware and RCU do if the rules
+ * are broken:
  *
  *	an entry that was valid stays cached until a kill covers it, and whoever drops
  *	a region's count while a cached or present entry needs it has failed;
  *	a region that was looked up is gone at the end of the RCU section
  */
-#ifndef _MODEL_TCE_H
-#define _MODEL_TCE_H
+#ifndef _FAKE_TCE_H
+#define _FAKE_TCE_H
 
 #include <linux/vfio.h>
 
@@ -20,13 +20,13 @@
 
 #include "../test.h"
 
-#define MODEL_CACHED	6	/* values of one entry since its last kill */
+#define FAKE_CACHED	6	/* values of one entry since its last kill */
 #define PERMS		(TCE_PCI_READ | TCE_PCI_WRITE)
 
 /* One entry of a hardware table */
 struct hw_entry {
 	u64 now;			/* address and permissions */
-	u64 cached[MODEL_CACHED];	/* what the TLB may still have */
+	u64 cached[FAKE_CACHED];	/* what the TLB may still have */
 	unsigned int nr_cached;
 };
 
@@ -42,7 +42,10 @@ struct hw {
 	struct hw *next;
 };
 
-/* Preregistered memory; hpa is (number + 1) << 36, its blocks backwards. */
+/*
+ * Preregistered memory; hpa is (number + 1) << 36, with its blocks in reverse
+ * order.
+ */
 struct region {
 	unsigned long ua, size;
 	unsigned int shift;		/* of the host's pages */
@@ -77,7 +80,7 @@ void hw_user_map(struct hw *hw, unsigned long i, struct region *region,
 		 unsigned long ua, u64 perms, bool v2);
 /* VFIO_IOMMU_UNMAP_DMA, v2, of an entry that is mapped */
 void hw_user_unmap(struct hw *hw, unsigned long i);
-/* What a test has happen before each exchange, which then fails with what it returns */
+/* Called before each exchange, which then fails with the result */
 extern int (*hw_before_exchange)(struct hw *hw, unsigned long i);
 unsigned long hw_stale(void);
 
@@ -100,14 +103,17 @@ void group_revoke(struct iommu_group *group);
 void group_del(struct iommu_group *group);
 
 /* The VM */
-/* Also begins to count for it, if there is memory; its pid is 1001 for the first. */
+/*
+ * Also makes the counts of the VM, if there is memory.  The first VM's pid is
+ * 1001.
+ */
 struct kvm *vm_new(void);
 void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags);
 int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entries);
 int vm_attach(struct kvm *kvm, struct iommu_group *group, int table);
-/* What a test has happen in H_GET_TCE, with the result at hand */
+/* Called in H_GET_TCE, when it has the result */
 extern void (*vcpu_before_result)(void);
-/* What copy_from_user() finds at @ua; what is read is junk afterwards. */
+/* What copy_from_user() finds at @ua; after it was read there is junk. */
 void user_list(unsigned long ua, const u64 *list, unsigned int nr);
 
 #endif

@@ -8,7 +8,7 @@
 #include "fake.h"
 
 #define HPA_SHIFT	36
-#define MODEL_REGIONS	8
+#define FAKE_REGIONS	8
 
 /*
  * One lock for all: the locks of the code under test must not be relied on
@@ -17,7 +17,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct hw *hws;
-static struct region *regions[MODEL_REGIONS];
+static struct region *regions[FAKE_REGIONS];
 static unsigned int nr_regions;
 static unsigned long stale;
 
@@ -41,7 +41,7 @@ static struct region *region_by_hpa(u64 value)
 
 static void entry_reach(struct hw_entry *entry, int step)
 {
-	struct region *seen[MODEL_CACHED + 1];
+	struct region *seen[FAKE_CACHED + 1];
 	unsigned int nr = 0, k;
 	bool old = false;
 
@@ -66,8 +66,8 @@ static void entry_cache(struct hw_entry *entry, u64 value)
 	for (unsigned int i = 0; i < entry->nr_cached; i++)
 		if (entry->cached[i] == value)
 			return;
-	if (entry->nr_cached == MODEL_CACHED)
-		bail_out("an entry changes %d times without a kill", MODEL_CACHED);
+	if (entry->nr_cached == FAKE_CACHED)
+		bail_out("an entry changes %d times without a kill", FAKE_CACHED);
 	entry->cached[entry->nr_cached++] = value;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vCPUs that put entries, and a reader of the counts, while user space and the host
- * take everything away: the fake watches that no window is changed that was given up,
- * that no region loses its last count too early, and what is freed.
+ * vCPUs put entries and a reader reads the counts, while user space and the
+ * host take everything away.  The fake checks that no removed window is
+ * changed, that no region loses its last count too early, and what is freed.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -98,7 +98,7 @@ static void race_table(struct race *race)
 	EXPECT_EQ(vm_attach(w->kvm, w->group[0], w->table), 0);
 }
 
-/* The host takes the group back, and it comes again with its window. */
+/* The host takes the group back; later it is there again with its window. */
 static void race_revoke(struct race *race, bool revoke)
 {
 	struct world *w = &race->w;

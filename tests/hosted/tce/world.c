@@ -88,7 +88,7 @@ static const struct kvm_memory_slot *slot_of(struct world *w, u64 gpa, u64 size)
 	const struct kvm_memory_slot *slot;
 	u64 base;
 
-	for (int i = 0; i < MODEL_SLOTS; i++) {
+	for (int i = 0; i < FAKE_SLOTS; i++) {
 		slot = &w->kvm->memslots.slots[i];
 		base = slot->base_gfn << PAGE_SHIFT;
 		if (gpa >= base && gpa + size > gpa &&

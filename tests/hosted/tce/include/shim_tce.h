@@ -141,10 +141,10 @@ struct kvm_memory_slot {
 
 #define KVM_MEM_READONLY	2
 #define KVM_MEMSLOT_INVALID	(1U << 16)
-#define MODEL_SLOTS		8
+#define FAKE_SLOTS		8
 
 struct kvm_memslots {
-	struct kvm_memory_slot slots[MODEL_SLOTS];
+	struct kvm_memory_slot slots[FAKE_SLOTS];
 };
 
 struct kvm {
