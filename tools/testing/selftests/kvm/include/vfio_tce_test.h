@@ -10,7 +10,7 @@
 #define KIB		1024UL
 #define MIB		(1024 * KIB)
 #define SHIFT		12
-#define PAGE		(1UL << SHIFT)
+#define PAGE		(4 * KIB)
 
 #define MEMORY		(16 * MIB)	/* slot 0 */
 #define LIST		PPC64_FREE	/* for H_PUT_TCE_INDIRECT */

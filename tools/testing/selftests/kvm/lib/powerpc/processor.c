@@ -165,8 +165,8 @@ void virt_arch_pgd_alloc(struct kvm_vm *vm)
 	vm->mmu.pgd_created = true;
 }
 
-static u64 *table_entry(struct kvm_vm *vm, gpa_t table,
-			     unsigned int level, gva_t gva)
+static u64 *table_entry(struct kvm_vm *vm, gpa_t table, unsigned int level,
+			gva_t gva)
 {
 	u64 index = (gva >> levels[level].shift) & ((1UL << levels[level].bits) - 1);
 
