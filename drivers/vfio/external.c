@@ -64,29 +64,32 @@ static int vfio_external_get_cdev(struct vfio_external_user *user,
 	user->coherent = !dev->iommu ||
 		device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
 
-	guard(spinlock)(&df->kvm_ref_lock);
+	spin_lock(&df->kvm_ref_lock);
 	list_add_tail(&user->node, &df->external_users);
 	df->nr_external_users++;
+	spin_unlock(&df->kvm_ref_lock);
 	return 0;
 }
 
 static void vfio_external_put_cdev(struct vfio_external_user *user,
 				   struct vfio_device_file *df)
 {
-	guard(spinlock)(&df->kvm_ref_lock);
+	spin_lock(&df->kvm_ref_lock);
 	list_del(&user->node);
 	df->nr_external_users--;
 	df->kvm = vfio_external_newest_kvm(&df->external_users);
+	spin_unlock(&df->kvm_ref_lock);
 }
 
 static void vfio_external_set_cdev_kvm(struct vfio_external_user *user,
 				       struct vfio_device_file *df,
 				       struct kvm *kvm)
 {
-	guard(spinlock)(&df->kvm_ref_lock);
+	spin_lock(&df->kvm_ref_lock);
 	user->kvm = kvm;
 	list_move(&user->node, &df->external_users);
 	df->kvm = kvm;
+	spin_unlock(&df->kvm_ref_lock);
 }
 
 void vfio_external_show_device(struct vfio_device *device, struct seq_file *m)

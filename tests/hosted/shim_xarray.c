@@ -90,7 +90,7 @@ void *xa_store(struct xarray *xa, unsigned long index, void *entry, int gfp)
 	struct shim_slot *slot = find(xa, index);
 
 	if (!slot || slot->entry) {
-		SHIM_FAIL("xa_store() where nothing is reserved");
+		SHIM_FAIL("%s() where nothing is reserved", __func__);
 		return NULL;
 	}
 	slot->entry = entry;
