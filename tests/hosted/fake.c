@@ -627,5 +627,6 @@ void fake_end(void)
 	EXPECT_EQ(counts.groups, 0);
 	EXPECT_EQ(counts.containers, 0);
 	EXPECT_EQ(counts.dentries, 0);
+	EXPECT_EQ(counts.tce_holders, 0);
 	memset(&counts, 0, sizeof(counts));
 }

@@ -114,7 +114,7 @@ struct fake_counts {
 	unsigned int extension;	/* questions to an IOMMU driver */
 	unsigned int capable;	/* questions to a device */
 	unsigned int api_calls;	/* of KVM to vfio.ko */
-	int vms, groups, containers, dentries;
+	int vms, groups, containers, dentries, tce_holders;
 };
 
 extern struct fake_counts counts;

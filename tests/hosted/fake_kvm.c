@@ -474,19 +474,32 @@ static int tce_attach(struct tce *table, struct iommu_group *group,
 	return 0;
 }
 
-int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
-			 struct iommu_group *group,
-			 struct kvm_spapr_tce_holder *holder)
+/* What joins is attached to nothing here: test_follow.c of the variant "tce" has that. */
+int kvm_spapr_tce_join(struct iommu_group *group,
+		       struct kvm_spapr_tce_holder *holder)
 {
+	lockdep_assert_not_held(&holder->kvm->lock);
+	if (!vfio_external_alive(holder->user))
+		SHIM_FAIL("joins for a holder that is not alive");
+	if (shim_fault("kvm_spapr_tce_join"))
+		return -ENOMEM;
+	holder->group = (struct iommu_table_group *)group;
+	fake_inc(counts.tce_holders);
+	return 0;
+}
+
+int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
+{
+	struct iommu_group *group = (struct iommu_group *)holder->group;
 	struct tce *table = file->private_data;
 	int ret;
 
-	lockdep_assert_not_held(&kvm->lock);
+	lockdep_assert_not_held(&holder->kvm->lock);
 	if (!fake_read(group->protected) && group->type == VFIO_IOMMU)
 		SHIM_FAIL("attaches a group without an IOMMU");
 	if (!vfio_external_alive(holder->user))
 		SHIM_FAIL("attaches for a holder that is not alive");
-	if (file->f_op != &tce_fops || table->kvm != kvm ||
+	if (file->f_op != &tce_fops || table->kvm != holder->kvm ||
 	    !iommu_group_get_iommudata(group))
 		return -EINVAL;
 	if (holder->user->preregistered == -EPERM)
@@ -507,6 +520,8 @@ void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
 		tce_remove(container_of(holder->attachments.next,
 					struct attachment, holder_node));
 	mutex_unlock(&tce_mutex);
+	if (holder->group)
+		fake_dec(counts.tce_holders);
 }
 
 int fake_attached(int fd)

@@ -143,6 +143,23 @@ TEST(tce_unused, "DEL and close without SET_SPAPR_TCE: no WARN, no call")
 	EXPECT_EQ(shim_close(vm.dev), 0);
 }
 
+/* ADD lets the group join, for what its container's other groups have attached. */
+TEST(tce_join, "ADD of each group lets it join, DEL ends that")
+{
+	struct vm vm = new_vm();
+	struct group a = new_group(1), b = new_group(1);
+
+	EXPECT_EQ(user_add(vm.dev, a.fd), 0);
+	EXPECT_EQ(counts.tce_holders, 1);
+	EXPECT_EQ(user_add(vm.dev, b.fd), 0);
+	EXPECT_EQ(user_add(vm.dev, b.fd), -EEXIST);
+	EXPECT_EQ(counts.tce_holders, 2);
+	EXPECT_EQ(user_del(vm.dev, a.fd), 0);
+	EXPECT_EQ(counts.tce_holders, 1);
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	EXPECT_EQ(counts.tce_holders, 0);
+}
+
 /* The same pair again: 0, and one DEL undoes it. */
 TEST(tce_again, "SET_SPAPR_TCE: the same pair again, one DEL undoes it")
 {

@@ -158,6 +158,27 @@ static bool kvm_vfio_get_symbols(struct kvm_vfio *kv)
 	       vfio->show;
 }
 
+static int kvm_vfio_join_group(struct iommu_group *group, void *data)
+{
+	return kvm_spapr_tce_join(group, data);
+}
+
+/* The group gets what is attached for others of its container already. */
+static int kvm_vfio_join_tce(struct kvm_vfio *kv, struct kvm_vfio_member *member)
+{
+	int ret;
+
+	lockdep_assert_held(&kv->lock);
+
+	kvm_spapr_tce_init_holder(&member->tce, &member->user, kv->kvm);
+	if (!IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU))
+		return 0;
+	ret = kv->vfio.with_group(&member->user, kvm_vfio_join_group,
+				  &member->tce);
+	/* A cdev has no group, and one that the host took back no hardware. */
+	return ret == -ENODEV ? 0 : ret;
+}
+
 /*
  * KVM hears of the first and of the last noncoherent member only.  x86 then zaps
  * all guest mappings and walks the memory slots for it, which the caller protects.
@@ -208,8 +229,12 @@ static int kvm_vfio_member_init(struct kvm_vfio *kv,
 		xa_release(&kv->members, kvm_vfio_key(file));
 		return ret;
 	}
-	kvm_spapr_tce_init_holder(&member->tce, &member->user);
-	return 0;
+	ret = kvm_vfio_join_tce(kv, member);
+	if (ret) {
+		kv->vfio.put(&member->user);
+		xa_release(&kv->members, kvm_vfio_key(file));
+	}
+	return ret;
 }
 
 /*
@@ -323,7 +348,6 @@ static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
 }
 
 struct kvm_vfio_tce {
-	struct kvm *kvm;
 	struct file *table;
 	struct kvm_vfio_member *member;
 };
@@ -332,8 +356,7 @@ static int kvm_vfio_attach_tce(struct iommu_group *group, void *data)
 {
 	struct kvm_vfio_tce *tce = data;
 
-	return kvm_spapr_tce_attach(tce->kvm, tce->table, group,
-				    &tce->member->tce);
+	return kvm_spapr_tce_attach(tce->table, &tce->member->tce);
 }
 
 /**
@@ -352,8 +375,8 @@ static int kvm_vfio_attach_tce(struct iommu_group *group, void *data)
  */
 static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
 {
-	struct kvm_vfio_tce tce = { .kvm = kv->kvm };
 	struct kvm_vfio_spapr_tce param;
+	struct kvm_vfio_tce tce;
 	int ret;
 
 	if (copy_from_user(&param, arg, sizeof(param)))

@@ -18,12 +18,18 @@ struct kvm_spapr_tce_holder {
 };
 
 static inline void kvm_spapr_tce_init_holder(struct kvm_spapr_tce_holder *holder,
-					     struct vfio_external_user *user)
+					     struct vfio_external_user *user,
+					     struct kvm *kvm)
 {
 }
 
-static inline int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
-				       struct iommu_group *group,
+static inline int kvm_spapr_tce_join(struct iommu_group *group,
+				     struct kvm_spapr_tce_holder *holder)
+{
+	return 0;
+}
+
+static inline int kvm_spapr_tce_attach(struct file *file,
 				       struct kvm_spapr_tce_holder *holder)
 {
 	return -ENXIO;

@@ -13,9 +13,18 @@
  *	table		one LIOBN of a VM
  *	link		a hardware table, struct iommu_table, behind a table: has its
  *			entries
- *	attachment	a group for the sake of which a link exists
+ *	holder		a group that the VM holds
+ *	attachment	a holder that keeps a link
  *	live		said of an attachment: the group is protected, and still has
  *			the hardware table in one of its slots
+ *
+ * The hardware follows the group
+ *
+ * All groups of a container have its hardware tables in their slots.  SET_SPAPR_TCE
+ * names one group, and makes a link to its hardware table.  Each holder that has this
+ * hardware table keeps the link: one that is there already from then on, one that
+ * comes later from its ADD on.  So it does not matter in which order they are deleted:
+ * the link goes with the last one.
  *
  * Who pins what
  *
@@ -27,9 +36,9 @@
  *
  * Locks
  *
- *	tce_mutex	tables, links, attachments come and go, and tce_vms.  Inside VFIO's
- *			group lock (attach) and the KVM-VFIO device's lock (detach).
- *			kvm->lock is not needed.
+ *	tce_mutex	tables, links, holders, attachments come and go, and tce_vms.
+ *			Inside VFIO's group lock (join, attach) and the KVM-VFIO
+ *			device's lock (detach).  kvm->lock is not needed.
  *	table->lock	inside tce_mutex
  *	tce_hw_lock()	inside table->lock, several of them in the order of the
  *			hardware tables' addresses; VFIO's container takes it, too
@@ -60,6 +69,8 @@
 
 static DEFINE_MUTEX(tce_mutex);
 static DEFINE_HASHTABLE(tce_tables, 10);
+static DEFINE_HASHTABLE(tce_links, 10);		/* by hardware table */
+static DEFINE_HASHTABLE(tce_holders, 8);	/* by VM */
 
 static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
 {
@@ -159,15 +170,16 @@ static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 	if (!link)
 		return NULL;
 	link->tbl = iommu_tce_table_get(tbl);
+	link->table = table;
 	link->shift = shift;
 	INIT_LIST_HEAD(&link->attachments);
 	return_ptr(link);
 }
 
 /* Hypercalls take the locks of a table's hardware tables in the order of this list. */
-static void tce_link_publish(struct kvmppc_tce_table *table,
-			     struct tce_link *link)
+static void tce_link_publish(struct tce_link *link)
 {
+	struct kvmppc_tce_table *table = link->table;
 	struct tce_link *other;
 
 	lockdep_assert_held(&tce_mutex);
@@ -177,6 +189,7 @@ static void tce_link_publish(struct kvmppc_tce_table *table,
 		if (other->tbl > link->tbl)
 			break;
 	list_add_tail(&link->node, &other->node);
+	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
 }
 
 static void tce_link_free(struct tce_link *link)
@@ -194,7 +207,7 @@ static void tce_attachment_trace(struct tce_attachment *attachment,
 				 void (*trace)(pid_t pid, u64 liobn, int group,
 					       u64 start, u64 size))
 {
-	struct kvmppc_tce_table *table = attachment->table;
+	struct kvmppc_tce_table *table = attachment->link->table;
 	struct iommu_table *tbl = attachment->link->tbl;
 
 	trace(table->kvm->userspace_pid, table->liobn, attachment->holder->user->group,
@@ -202,9 +215,32 @@ static void tce_attachment_trace(struct tce_attachment *attachment,
 	      (u64)tbl->it_size << tbl->it_page_shift);
 }
 
-static void tce_attachment_remove(struct tce_attachment *attachment)
+/* A link is published with its first attachment. */
+static int tce_attachment_add(struct tce_link *link,
+			      struct kvm_spapr_tce_holder *holder)
 {
-	struct kvmppc_tce_table *table = attachment->table;
+	struct tce_attachment *attachment;
+
+	lockdep_assert_held(&tce_mutex);
+
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	if (!attachment)
+		return -ENOMEM;
+	attachment->holder = holder;
+	attachment->link = link;
+	list_add(&attachment->holder_node, &holder->attachments);
+	scoped_guard(spinlock, &link->table->lock) {
+		list_add(&attachment->node, &link->attachments);
+		if (list_is_singular(&link->attachments))
+			tce_link_publish(link);
+	}
+	tce_attachment_trace(attachment, trace_kvm_vfio_attach);
+	return 0;
+}
+
+/* A link goes with its last attachment.  Returns true if it did. */
+static bool tce_attachment_remove(struct tce_attachment *attachment)
+{
 	struct tce_link *link = attachment->link;
 	bool unused;
 
@@ -212,50 +248,28 @@ static void tce_attachment_remove(struct tce_attachment *attachment)
 
 	tce_attachment_trace(attachment, trace_kvm_vfio_detach);
 	list_del(&attachment->holder_node);
-	scoped_guard(spinlock, &table->lock) {
+	scoped_guard(spinlock, &link->table->lock) {
 		list_del(&attachment->node);
 		unused = list_empty(&link->attachments);
-		if (unused)
+		if (unused) {
 			list_del(&link->node);
+			hash_del(&link->tbl_node);
+		}
 	}
 	kfree(attachment);
 	if (unused)
 		tce_link_free(link);
+	return unused;
 }
 
-static struct tce_attachment *tce_attachment_find(struct kvmppc_tce_table *table,
-						  struct tce_link *link,
-						  struct kvm_spapr_tce_holder *holder)
+static void tce_link_remove(struct tce_link *link)
 {
-	struct tce_attachment *attachment;
-
-	lockdep_assert_held(&tce_mutex);
-
-	list_for_each_entry(attachment, &holder->attachments, holder_node)
-		if (attachment->table == table && attachment->link == link)
-			return attachment;
-	return NULL;
+	while (!tce_attachment_remove(list_first_entry(&link->attachments,
+						       struct tce_attachment, node)))
+		;
 }
 
-/* The group does not have the hardware table any more: a window was removed. */
-static bool tce_attachment_stale(struct tce_attachment *attachment)
-{
-	struct iommu_table *tbl = attachment->link->tbl;
-	int i;
-
-	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++)
-		if (READ_ONCE(attachment->group->tables[i]) == tbl)
-			return false;
-	return true;
-}
-
-/*
- * What the holder has on the table by windows that are gone is replaced now by @tbl.
- * If that is gone meanwhile, too, it stays: user space gets the hypercalls.
- */
-static void tce_remove_stale(struct kvmppc_tce_table *table,
-			     struct kvm_spapr_tce_holder *holder,
-			     struct iommu_table *tbl)
+static void tce_holder_detach(struct kvm_spapr_tce_holder *holder)
 {
 	struct tce_attachment *attachment, *next;
 
@@ -263,8 +277,56 @@ static void tce_remove_stale(struct kvmppc_tce_table *table,
 
 	list_for_each_entry_safe(attachment, next, &holder->attachments,
 				 holder_node)
-		if (attachment->table == table && attachment->link->tbl != tbl &&
-		    tce_attachment_stale(attachment))
+		tce_attachment_remove(attachment);
+}
+
+static bool tce_is_attached(const struct tce_link *link,
+			    const struct kvm_spapr_tce_holder *holder)
+{
+	const struct tce_attachment *attachment;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry(attachment, &holder->attachments, holder_node)
+		if (attachment->link == link)
+			return true;
+	return false;
+}
+
+/* Has the holder the hardware table of the link, without keeping the link? */
+static bool tce_is_missing(const struct tce_link *link,
+			   const struct kvm_spapr_tce_holder *holder)
+{
+	if (holder->kvm != link->table->kvm || tce_is_attached(link, holder))
+		return false;
+	guard(rcu)();
+	return vfio_external_alive(holder->user) &&
+	       tce_holder_has(holder, link->tbl);
+}
+
+/* The group is there without the hardware table: a window was removed. */
+static bool tce_attachment_stale(const struct tce_attachment *attachment)
+{
+	guard(rcu)();
+	return vfio_external_alive(attachment->holder->user) &&
+	       !tce_holder_has(attachment->holder, attachment->link->tbl);
+}
+
+/*
+ * What the holder has on the table by windows that are gone is replaced now by @link.
+ * If that window is gone meanwhile, too, it stays: user space gets the hypercalls.
+ */
+static void tce_remove_stale(const struct tce_link *link,
+			     struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_attachment *attachment, *next;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry_safe(attachment, next, &holder->attachments,
+				 holder_node)
+		if (attachment->link->table == link->table &&
+		    attachment->link != link && tce_attachment_stale(attachment))
 			tce_attachment_remove(attachment);
 }
 
@@ -299,43 +361,99 @@ static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
 	return NULL;
 }
 
+/* What is attached for one holder is attached for all that have the hardware table. */
+static int tce_attach_others(struct tce_link *link)
+{
+	unsigned long key = (unsigned long)link->table->kvm;
+	struct kvm_spapr_tce_holder *other;
+	int ret;
+
+	lockdep_assert_held(&tce_mutex);
+
+	hash_for_each_possible(tce_holders, other, node, key) {
+		if (!tce_is_missing(link, other))
+			continue;
+		ret = tce_attachment_add(link, other);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 static int tce_attach_window(struct kvmppc_tce_table *table,
 			     struct iommu_table *tbl,
-			     struct iommu_table_group *group,
 			     struct kvm_spapr_tce_holder *holder)
 {
 	struct tce_link *link = tce_link_find(table, tbl);
 	struct tce_attachment *attachment;
 	bool is_new = !link;
+	int ret;
 
 	lockdep_assert_held(&tce_mutex);
 
-	if (link && tce_attachment_find(table, link, holder))
+	if (link && tce_is_attached(link, holder))
 		return 0;
 
 	if (is_new && list_count_nodes(&table->links) >= TCE_MAX_LINKS)
 		return -ENOSPC;
-	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
-	if (!attachment)
-		return -ENOMEM;
 	if (is_new)
 		link = tce_link_create(table, tbl);
-	if (!link) {
-		kfree(attachment);
+	if (!link)
 		return -ENOMEM;
+	ret = tce_attachment_add(link, holder);
+	if (ret) {
+		if (is_new)
+			tce_link_free(link);
+		return ret;
 	}
-	attachment->holder = holder;
-	attachment->table = table;
-	attachment->link = link;
-	attachment->group = group;
+	ret = tce_attach_others(link);
+	if (ret) {
+		if (is_new)
+			tce_link_remove(link);
+		return ret;
+	}
+	list_for_each_entry(attachment, &link->attachments, node)
+		tce_remove_stale(link, attachment->holder);
+	return 0;
+}
 
-	spin_lock(&table->lock);
-	list_add(&attachment->node, &link->attachments);
-	list_add(&attachment->holder_node, &holder->attachments);
-	if (is_new)
-		tce_link_publish(table, link);
-	spin_unlock(&table->lock);
-	tce_attachment_trace(attachment, trace_kvm_vfio_attach);
+/**
+ * kvm_spapr_tce_join - Let a group have its share of what reaches its hardware
+ * @group: the group; the caller keeps it protected for the call
+ * @holder: the group's holder, alive and new
+ *
+ * Where a table of the VM reaches a hardware table of @group, attached for another
+ * group of the container, it is attached for @group as well.
+ *
+ * Context: Process context, may sleep.  Takes tce_mutex.
+ * Return: 0, also if @group has no hardware TCE tables; -ENOMEM, with nothing changed.
+ */
+int kvm_spapr_tce_join(struct iommu_group *group,
+		       struct kvm_spapr_tce_holder *holder)
+{
+	struct tce_link *link;
+	unsigned long key;
+	int i, ret;
+
+	holder->group = iommu_group_get_iommudata(group);
+	if (!holder->group)
+		return 0;
+
+	guard(mutex)(&tce_mutex);
+
+	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
+		key = (unsigned long)READ_ONCE(holder->group->tables[i]);
+		hash_for_each_possible(tce_links, link, tbl_node, key) {
+			if (!tce_is_missing(link, holder))
+				continue;
+			ret = tce_attachment_add(link, holder);
+			if (ret) {
+				tce_holder_detach(holder);
+				return ret;
+			}
+		}
+	}
+	hash_add(tce_holders, &holder->node, (unsigned long)holder->kvm);
 	return 0;
 }
 
@@ -343,44 +461,39 @@ static const struct file_operations tce_table_fops;
 
 /**
  * kvm_spapr_tce_attach - Let a table of a VM reach the hardware of a group
- * @kvm: the VM
- * @file: what the user says is a table of it
- * @group: the group; the caller keeps it protected for the call
- * @holder: the group's holder, alive
+ * @file: what the user says is a table of the holder's VM
+ * @holder: the group's holder, alive; the caller keeps the group protected for the call
  *
- * Finds the hardware table of @group with the bus addresses of the table.  The same
+ * Finds the hardware table of the group with the bus addresses of the table.  The same
  * pair again changes nothing, unless the hardware table was removed meanwhile:
- * then the one that is there now takes its place.
+ * then the one that is there now takes its place.  All that is for all groups that the
+ * VM holds and that have the hardware table.
  *
  * Context: Process context, may sleep.  Takes tce_mutex.
- * Return: 0; -EINVAL if @file is no table of @kvm, or if @group has no hardware TCE
- * tables (emulated IOMMU); -EPERM if its container belongs to another mm; -EINVAL if
- * it has no hardware table whose offset is the same, whose page size is not larger
+ * Return: 0; -EINVAL if @file is no table of the VM, or if the group has no hardware
+ * TCE tables (emulated IOMMU); -EPERM if its container belongs to another mm; -EINVAL
+ * if it has no hardware table whose offset is the same, whose page size is not larger
  * and whose window is not smaller; -ENOSPC if too many hardware tables are behind the
  * table; -ENOMEM.
  */
-int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
-			 struct iommu_group *group,
-			 struct kvm_spapr_tce_holder *holder)
+int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
 {
-	struct iommu_table_group *table_group = iommu_group_get_iommudata(group);
 	struct kvmppc_tce_table *table = file->private_data;
 	struct iommu_table *tbl;
 	int ret;
 
-	if (file->f_op != &tce_table_fops || table->kvm != kvm || !table_group)
+	if (file->f_op != &tce_table_fops || table->kvm != holder->kvm ||
+	    !holder->group)
 		return -EINVAL;
 	if (holder->user->preregistered == -EPERM)
 		return -EPERM;
 
 	guard(mutex)(&tce_mutex);
 
-	tbl = tce_window_get(table, table_group);
+	tbl = tce_window_get(table, holder->group);
 	if (!tbl)
 		return -EINVAL;
-	ret = tce_attach_window(table, tbl, table_group, holder);
-	if (!ret)
-		tce_remove_stale(table, holder, tbl);
+	ret = tce_attach_window(table, tbl, holder);
 	iommu_tce_table_put(tbl);
 	return ret;
 }
@@ -396,13 +509,10 @@ int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
  */
 void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
 {
-	struct tce_attachment *attachment, *next;
-
 	guard(mutex)(&tce_mutex);
 
-	list_for_each_entry_safe(attachment, next, &holder->attachments,
-				 holder_node)
-		tce_attachment_remove(attachment);
+	hash_del(&holder->node);
+	tce_holder_detach(holder);
 }
 
 /*
@@ -449,17 +559,12 @@ static int tce_table_release(struct inode *inode, struct file *file)
 {
 	struct kvmppc_tce_table *table = file->private_data;
 	struct kvm *kvm = table->kvm;
-	struct tce_link *link;
 
 	scoped_guard(mutex, &tce_mutex) {
 		hash_del_rcu(&table->node);
-		/* A link goes with its last attachment. */
-		while (!list_empty(&table->links)) {
-			link = list_first_entry(&table->links, struct tce_link, node);
-			tce_attachment_remove(list_first_entry(&link->attachments,
-							       struct tce_attachment,
-							       node));
-		}
+		while (!list_empty(&table->links))
+			tce_link_remove(list_first_entry(&table->links,
+							 struct tce_link, node));
 	}
 	/* Hypercalls that found the table, or passed by, are over then. */
 	synchronize_srcu_expedited(&kvm->srcu);

@@ -65,7 +65,9 @@ struct tce_region {
 /**
  * struct tce_link - a hardware table that shows what is in a table of the VM
  * @node: in kvmppc_tce_table.links, by the address of @tbl
+ * @tbl_node: in the hash of all links, by @tbl; tce_mutex
  * @tbl: the hardware table, which the link pins
+ * @table: the table of the VM
  * @attachments: of the groups for which it was attached, at least one
  * @shift: log2 of hardware pages in a page of the table
  * @from: first entry of the chunk that was exchanged
@@ -79,7 +81,9 @@ struct tce_region {
  */
 struct tce_link {
 	struct list_head node;
+	struct hlist_node tbl_node;
 	struct iommu_table *tbl;
+	struct kvmppc_tce_table *table;
 	struct list_head attachments;
 	unsigned int shift;
 	unsigned long from;
@@ -91,22 +95,17 @@ struct tce_link {
 };
 
 /**
- * struct tce_attachment - a group for which a link exists
+ * struct tce_attachment - a group that keeps a link
  * @node: in tce_link.attachments; kvmppc_tce_table.lock and tce_mutex to change it
  * @holder_node: in kvm_spapr_tce_holder.attachments; tce_mutex
  * @holder: the group's holder, which pins the group's external user
- * @table: the table of the VM
- * @link: of that table to the hardware table
- * @group: to see whether it still has the hardware table; valid in an RCU
- *	read-side section in which the holder is alive
+ * @link: of a table of the VM to a hardware table that the group has, or had
  */
 struct tce_attachment {
 	struct list_head node;
 	struct list_head holder_node;
 	struct kvm_spapr_tce_holder *holder;
-	struct kvmppc_tce_table *table;
 	struct tce_link *link;
-	struct iommu_table_group *group;
 };
 
 /**
@@ -140,6 +139,17 @@ struct kvmppc_tce_table {
 	struct page *pages[];
 };
 
+/* Is the hardware table in a slot of the group?  For RCU sections in which it is alive */
+static __always_inline bool
+tce_holder_has(const struct kvm_spapr_tce_holder *holder,
+	       const struct iommu_table *tbl)
+{
+	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
+
+	return READ_ONCE(holder->group->tables[0]) == tbl ||
+	       READ_ONCE(holder->group->tables[1]) == tbl;
+}
+
 /**
  * tce_attachment_left - Why the kernel is not to change entries, if so
  * @attachment: of the hardware table in question
@@ -155,17 +165,14 @@ static __always_inline long
 tce_attachment_left(const struct tce_attachment *attachment)
 {
 	struct vfio_external_user *user = attachment->holder->user;
-	struct iommu_table *tbl = attachment->link->tbl;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
-	BUILD_BUG_ON(IOMMU_TABLE_GROUP_MAX_TABLES != 2);
 
 	if (unlikely(READ_ONCE(user->preregistered) <= 0))
 		return TCE_LEFT_CONTAINER;
 	if (unlikely(!vfio_external_alive(user)))
 		return TCE_LEFT_GONE;
-	if (READ_ONCE(attachment->group->tables[0]) != tbl &&
-	    READ_ONCE(attachment->group->tables[1]) != tbl)
+	if (!tce_holder_has(attachment->holder, attachment->link->tbl))
 		return TCE_LEFT_GONE;
 	return 0;
 }

@@ -24,7 +24,7 @@ struct iommu_group *group_new(int preregistered)
 
 	group->data = calloc(1, sizeof(*group->data));
 	group->user.preregistered = preregistered;
-	kvm_spapr_tce_init_holder(&group->holder, &group->user);
+	kvm_spapr_tce_init_holder(&group->holder, &group->user, NULL);
 	while (groups[i])
 		i++;
 	group->user.group = i;
@@ -75,6 +75,13 @@ void group_revoke(struct iommu_group *group)
 	group->data = NULL;
 }
 
+int group_add(struct kvm *kvm, struct iommu_group *group)
+{
+	EXPECT(!group->holder.kvm);
+	kvm_spapr_tce_init_holder(&group->holder, &group->user, kvm);
+	return kvm_spapr_tce_join(group, &group->holder);
+}
+
 /* DEL, after which other groups may go on */
 void group_del(struct iommu_group *group)
 {
@@ -85,6 +92,7 @@ void group_del(struct iommu_group *group)
 	memset(group->counted_dead, 0, sizeof(group->counted_dead));
 	kvm_spapr_tce_detach(&group->holder);
 	EXPECT(list_empty(&group->holder.attachments));
+	group->holder.kvm = NULL;
 }
 
 /* VMs */
@@ -188,8 +196,10 @@ int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entrie
 int vm_attach(struct kvm *kvm, struct iommu_group *group, int table)
 {
 	struct file *file = shim_fd(table);
-	int ret = kvm_spapr_tce_attach(kvm, file, group, &group->holder);
+	int ret = group->holder.kvm ? 0 : group_add(kvm, group);
 
+	if (!ret)
+		ret = kvm_spapr_tce_attach(file, &group->holder);
 	fput(file);
 	shim_return_to_user();
 	return ret;

@@ -99,6 +99,8 @@ struct iommu_group *group_new(int preregistered);
 void group_set_window(struct iommu_group *group, int nr, struct hw *hw);
 /* VFIO_IOMMU_SPAPR_TCE_REMOVE for groups that share it; the hw is put. */
 void hw_remove(struct hw *hw, struct iommu_group **groups, int nr);
+/* ADD, by the VM */
+int group_add(struct kvm *kvm, struct iommu_group *group);
 void group_revoke(struct iommu_group *group);
 void group_del(struct iommu_group *group);
 
@@ -110,6 +112,7 @@ void group_del(struct iommu_group *group);
 struct kvm *vm_new(void);
 void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags);
 int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entries);
+/* SET_SPAPR_TCE, and ADD before it if the group is not held */
 int vm_attach(struct kvm *kvm, struct iommu_group *group, int table);
 /* Called in H_GET_TCE, when it has the result */
 extern void (*vcpu_before_result)(void);

@@ -10,6 +10,7 @@
 
 struct file;
 struct iommu_group;
+struct iommu_table_group;
 struct kvm;
 struct seq_file;
 struct vfio_external_user;
@@ -33,27 +34,37 @@ struct vfio_external_user;
 
 /**
  * struct kvm_spapr_tce_holder - a held VFIO group, as the TCE code knows it
- * @attachments: what SET_SPAPR_TCE attached for it; guarded by the TCE code
+ * @node: in the hash of all holders, once it has joined; guarded by the TCE code
+ * @attachments: the links that it keeps; guarded by the TCE code
  * @user: KVM as an external user of the group
+ * @kvm: the VM that holds the group
+ * @group: to see which hardware tables it has, NULL if it never has any; valid in an
+ *	RCU read-side section in which @user is alive
  *
  * Pinned by its owner until kvm_spapr_tce_detach() returned.
  */
 struct kvm_spapr_tce_holder {
+	struct hlist_node node;
 	struct list_head attachments;
 	struct vfio_external_user *user;
+	struct kvm *kvm;
+	struct iommu_table_group *group;
 };
 
 static inline void
 kvm_spapr_tce_init_holder(struct kvm_spapr_tce_holder *holder,
-			  struct vfio_external_user *user)
+			  struct vfio_external_user *user, struct kvm *kvm)
 {
+	INIT_HLIST_NODE(&holder->node);
 	INIT_LIST_HEAD(&holder->attachments);
 	holder->user = user;
+	holder->kvm = kvm;
+	holder->group = NULL;
 }
 
-int kvm_spapr_tce_attach(struct kvm *kvm, struct file *file,
-			 struct iommu_group *group,
-			 struct kvm_spapr_tce_holder *holder);
+int kvm_spapr_tce_join(struct iommu_group *group,
+		       struct kvm_spapr_tce_holder *holder);
+int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder);
 void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder);
 
 void kvm_spapr_tce_init_counts(struct kvm *kvm);

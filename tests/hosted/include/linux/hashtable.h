@@ -29,9 +29,10 @@ static inline void shim_hash_add(struct hlist_head *head,
 	__atomic_store_n(&head->first, node, __ATOMIC_RELEASE);
 }
 
+/* Of one that is in no hash it does nothing, as the kernel's. */
 static inline void hash_del(struct hlist_node *node)
 {
-	if (WARN_ON(!node->where))
+	if (!node->where)
 		return;
 	__atomic_store_n(node->where, node->next, __ATOMIC_RELEASE);
 	if (node->next)

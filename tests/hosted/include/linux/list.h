@@ -37,6 +37,11 @@ static inline void list_move(struct list_head *node, struct list_head *head)
 	list_add(node, head);
 }
 
+static inline void INIT_HLIST_NODE(struct hlist_node *node)
+{
+	*node = (struct hlist_node){};
+}
+
 static inline bool list_empty(const struct list_head *head)
 {
 	return head->next == head;
