@@ -744,6 +744,25 @@ TEST_F(dma, two_groups_on_one_table)
 	munmap(other.bar, other.bar_size);
 }
 
+/* The second card is hot-plugged, by ADD alone, and the first one is unplugged. */
+TEST_F(dma, defect37_second_group_by_add)
+{
+	int group = vfio_group_open(devices[1].group);
+	struct card other;
+
+	vfio_group_set_container(group, lab.container);
+	kvm_vfio_add(lab.dev, group);
+	open_card(&other, 1, group);
+	kvm_vfio_del(lab.dev, lab.group);
+	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));
+	EXPECT_EQ(FIRST, written(&other, 20));
+	EXPECT_EQ(FIRST, fetched(&other, 20));
+	ASSERT_EQ(H_SUCCESS, put(20, 0, 0));
+	EXPECT_EQ(NOWHERE, written(&other, 20));
+	EXPECT_EQ(NOWHERE, fetched(&other, 20));
+	munmap(other.bar, other.bar_size);
+}
+
 /* The second card has a container and a window of its own behind the same table. */
 TEST_F(dma, two_windows_of_one_table)
 {

@@ -1027,6 +1027,40 @@ TEST_F(attached, two_groups_of_one_window)
 	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN, PAGE));
 }
 
+/* The second group is hot-plugged: by ADD alone. */
+TEST_F(attached, defect37_second_group_by_add)
+{
+	int group = join_group(self->dev, self->container);
+
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
+	EXPECT_EQ(1, MAPPED_A(self));
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, PAGE, PAGE_A(0) | TCE_RW));
+	EXPECT_EQ(2, MAPPED_A(self));
+	kvm_vfio_add(self->dev, self->group);
+	kvm_vfio_del(self->dev, group);
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, PAGE, 0));
+	EXPECT_EQ(1, MAPPED_A(self));
+	kvm_vfio_del(self->dev, self->group);
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	EXPECT_EQ(1, MAPPED_A(self));
+}
+
+/* A window comes after both groups, and SET_SPAPR_TCE names one of them. */
+TEST_F(attached, defect37_window_replaced_for_two_groups)
+{
+	int group = join_group(self->dev, self->container);
+
+	ASSERT_EQ(0, __tce_window_remove(self->container, 0));
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, group, self->table));
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
+	EXPECT_EQ(1, MAPPED_A(self));
+	kvm_vfio_del(self->dev, group);
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	EXPECT_EQ(0, MAPPED_A(self));
+}
+
 TEST_F(attached, defect8_failed_set_takes_nothing_away)
 {
 	int group = join_group(self->dev, self->container);
