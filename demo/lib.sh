@@ -97,14 +97,20 @@ major_version() {
 	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
 }
 
-# power_guest DIR: prepare what the lab machine power9 needs for a guest that takes
-# commands from its console
+# power_guest DIR SCRIPT [SOURCE]: prepare what the lab machine power9 needs for a guest
+# that runs this script once it has a lease, with packets and another program
 power_guest() {
-	mkdir -p "$1"
-	powerpc64le-linux-gnu-gcc -O2 -Wall -Wextra -static -o "$1/packets" \
-		"$top/demo/packets.c"
-	cp "$top/tests/qemu/reboot.guest" "$1/after"
-	qemu_archive "$QEMU_ROOT_ppc64le" qemu-system-ppc64 "$1/qemu.cpio"
-	guest_archive ppc64le "$1/guest.cpio" "$1/packets" "$1/after"
-	ln -sf "$KERNEL_ppc64le" "$1/vmlinux"
+	dir=$1
+	mkdir -p "$dir"
+	cp "$2" "$dir/after"
+	set -- "$top/demo/packets.c" ${3:+"$3"}
+	for source; do
+		shift
+		program=$dir/$(basename "$source" .c)
+		powerpc64le-linux-gnu-gcc -O2 -Wall -Wextra -static -o "$program" "$source"
+		set -- "$@" "$program"
+	done
+	qemu_archive "$QEMU_ROOT_ppc64le" qemu-system-ppc64 "$dir/qemu.cpio"
+	guest_archive ppc64le "$dir/guest.cpio" "$dir/after" "$@"
+	ln -sf "$KERNEL_ppc64le" "$dir/vmlinux"
 }
