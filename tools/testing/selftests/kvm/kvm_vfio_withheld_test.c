@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contract 1: user space does not delay the host.
+ *
+ * An ioctl of a container waits for a page that userfaultfd withholds. Meanwhile the
+ * group leaves the container: because the host unbinds its device, or by
+ * VFIO_GROUP_UNSET_CONTAINER. Neither that nor another VFIO device waits for the ioctl,
+ * and the ioctl, which then gets its page, finds nothing freed (defect 38).
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/userfaultfd.h>
+
+#include "kselftest_harness.h"
+#include "vfio_util.h"
+
+/* Several emulated machines run at a time.  What takes this long hangs. */
+#define LIMIT_S		50
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
+#define UNBIND		"/sys/bus/pci/drivers/vfio-pci/unbind"
+
+static struct vfio_test_device devices[2];
+
+/* A system call in a thread of its own, which may hang */
+struct call {
+	int fd;
+	unsigned long request;
+	void *arg;
+	const char *path;	/* or else a write of @arg to this file of sysfs */
+	int ret;
+	pthread_t thread;
+};
+
+static void *call_thread(void *arg)
+{
+	struct call *call = arg;
+
+	if (call->path)
+		call->ret = __sysfs_write(call->path, call->arg);
+	else
+		call->ret = ioctl(call->fd, call->request, call->arg);
+	if (!call->path && call->ret < 0)
+		call->ret = -errno;
+	return NULL;
+}
+
+static void call_start(struct call *call)
+{
+	VFIO_ASSERT(!pthread_create(&call->thread, NULL, call_thread, call),
+		    "pthread_create");
+}
+
+/* -ETIMEDOUT if it hangs; it is waited for by call_end() then. */
+static int call_in_time(struct call *call)
+{
+	struct timespec until;
+
+	call_start(call);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LIMIT_S;
+	if (pthread_timedjoin_np(call->thread, NULL, &until))
+		return -ETIMEDOUT;
+	call->thread = 0;
+	return call->ret;
+}
+
+static int call_end(struct call *call)
+{
+	if (call->thread)
+		VFIO_ASSERT(!pthread_join(call->thread, NULL), "pthread_join");
+	call->thread = 0;
+	return call->ret;
+}
+
+/* A page that is missing until somebody gives it */
+struct withheld {
+	void *page;
+	int fd;
+};
+
+/* The kernel reads it, so UFFD_USER_MODE_ONLY is not enough. */
+static void withhold(struct withheld *withheld)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range.len = getpagesize(),
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	withheld->page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	withheld->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	range.range.start = (uintptr_t)withheld->page;
+	VFIO_ASSERT(withheld->page != MAP_FAILED && withheld->fd >= 0 &&
+		    !ioctl(withheld->fd, UFFDIO_API, &api) &&
+		    !ioctl(withheld->fd, UFFDIO_REGISTER, &range), "userfaultfd");
+}
+
+/* Waits until the kernel waits for the page. */
+static bool is_waited_for(const struct withheld *withheld)
+{
+	struct pollfd poll_fd = { .fd = withheld->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return poll(&poll_fd, 1, LIMIT_S * 1000) == 1 &&
+	       read(withheld->fd, &msg, sizeof(msg)) == sizeof(msg) &&
+	       msg.event == UFFD_EVENT_PAGEFAULT;
+}
+
+static void give(const struct withheld *withheld, const void *content, size_t size)
+{
+	uint8_t *page = aligned_alloc(getpagesize(), getpagesize());
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)withheld->page,
+		.src = (uintptr_t)page,
+		.len = getpagesize(),
+	};
+
+	VFIO_ASSERT(page, "aligned_alloc");
+	memset(page, 0, getpagesize());
+	memcpy(page, content, size);
+	VFIO_ASSERT(!ioctl(withheld->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	free(page);
+}
+
+/* Pages that are pinned for DMA, on the whole host */
+static long pinned_pages(void)
+{
+	long value, acquired = -1, released = -1;
+	char name[64];
+	FILE *f;
+
+	/* Adds up what each CPU has counted on its own. */
+	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/stat_refresh", "1"), "stat_refresh");
+	f = fopen("/proc/vmstat", "re");
+	while (f && fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (!strcmp(name, "nr_foll_pin_acquired"))
+			acquired = value;
+		if (!strcmp(name, "nr_foll_pin_released"))
+			released = value;
+	}
+	VFIO_ASSERT(f && acquired >= 0 && released >= 0, "read /proc/vmstat");
+	fclose(f);
+	return acquired - released;
+}
+
+/*
+ * The ioctls
+ */
+union argument {
+	uint32_t argsz;
+	struct vfio_iommu_type1_info info;
+	struct vfio_iommu_type1_dma_map map;
+#ifdef __KVM_HAVE_SPAPR_TCE
+	struct vfio_iommu_spapr_tce_info tce_info;
+	struct vfio_eeh_pe_op eeh;
+#endif
+};
+
+FIXTURE(defect38)
+{
+	struct vfio_before before;
+	long pinned;
+	int container;
+	int group;
+	struct withheld withheld;
+	uint8_t *buffer;	/* what MAP_DMA maps, if not the page that is withheld */
+	union argument argument;
+	struct call call;	/* the ioctl that waits */
+	struct call calls[4];	/* and what must not */
+};
+
+FIXTURE_VARIANT(defect38)
+{
+	unsigned long iommu;
+	unsigned long request;
+	size_t argsz;
+	bool maps_the_page;	/* what is withheld is to be mapped, not the argument */
+	int without_group;	/* the answer if the group has left */
+};
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+#define GET_INFO	VFIO_IOMMU_SPAPR_TCE_GET_INFO
+#define INFO_SIZE	sizeof(struct vfio_iommu_spapr_tce_info)
+#define WITHOUT_GROUP	(-ENXIO)
+#else
+#define GET_INFO	VFIO_IOMMU_GET_INFO
+#define INFO_SIZE	sizeof(struct vfio_iommu_type1_info)
+/* The driver of these containers can do without a group. */
+#define WITHOUT_GROUP	0
+#endif
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+/*
+ * Not on x86: the type1 driver keeps its own lock while it waits for such a page, as on
+ * stock.  The first variant, because the others unpin pages some time after they end.
+ */
+FIXTURE_VARIANT_ADD(defect38, map_dma_of_the_page)
+{
+	.iommu = VFIO_TEST_IOMMU_V1,
+	.request = VFIO_IOMMU_MAP_DMA,
+	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
+	.maps_the_page = true,
+	.without_group = WITHOUT_GROUP,
+};
+#endif
+
+FIXTURE_VARIANT_ADD(defect38, get_info)
+{
+	.iommu = VFIO_TEST_IOMMU_TYPE,
+	.request = GET_INFO,
+	.argsz = INFO_SIZE,
+	.without_group = WITHOUT_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(defect38, map_dma)
+{
+	.iommu = VFIO_TEST_IOMMU_TYPE,
+	.request = VFIO_IOMMU_MAP_DMA,
+	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
+	.without_group = WITHOUT_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(defect38, map_dma_v1)
+{
+	.iommu = VFIO_TEST_IOMMU_V1,
+	.request = VFIO_IOMMU_MAP_DMA,
+	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
+	.without_group = WITHOUT_GROUP,
+};
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+FIXTURE_VARIANT_ADD(defect38, eeh)
+{
+	.iommu = VFIO_TEST_IOMMU_TYPE,
+	.request = VFIO_EEH_PE_OP,
+	.argsz = sizeof(struct vfio_eeh_pe_op),
+	.without_group = WITHOUT_GROUP,
+};
+#endif
+
+static void make_argument(union argument *argument, unsigned long request, size_t argsz,
+			  void *va)
+{
+	memset(argument, 0, sizeof(*argument));
+	argument->argsz = argsz;
+	if (request == VFIO_IOMMU_MAP_DMA) {
+		argument->map.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+		argument->map.vaddr = (uintptr_t)va;
+		argument->map.iova = VFIO_TEST_IOVA;
+		argument->map.size = getpagesize();
+	}
+#ifdef __KVM_HAVE_SPAPR_TCE
+	if (request == VFIO_EEH_PE_OP)
+		argument->eeh.op = VFIO_EEH_PE_GET_STATE;
+#endif
+}
+
+FIXTURE_SETUP(defect38)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		vfio_bind(devices[i].bdf);
+	warn_once_rearm();
+	vfio_remember(&self->before);
+	self->pinned = pinned_pages();
+	memset(self->calls, 0, sizeof(self->calls));
+
+	vfio_test_iommu_type = variant->iommu;
+	self->container = vfio_container_open();
+	self->group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(self->group, self->container);
+	vfio_container_set_iommu(self->container);
+	self->buffer = vfio_dma_buffer(getpagesize());
+	ASSERT_EQ(0, __vfio_memory_register(self->container, self->buffer,
+					    getpagesize()));
+
+	withhold(&self->withheld);
+	make_argument(&self->argument, variant->request, variant->argsz,
+		      variant->maps_the_page ? self->withheld.page : self->buffer);
+	self->call = (struct call){
+		.fd = self->container,
+		.request = variant->request,
+		.arg = variant->maps_the_page ? (void *)&self->argument :
+						self->withheld.page,
+	};
+	call_start(&self->call);
+	ASSERT_TRUE(is_waited_for(&self->withheld));
+}
+
+/* The ioctl gets its page. */
+static int give_and_end(struct withheld *withheld, const union argument *argument,
+			struct call *call)
+{
+	give(withheld, argument, sizeof(*argument));
+	return call_end(call);
+}
+
+FIXTURE_TEARDOWN(defect38)
+{
+	unsigned int i;
+
+	/* After a failure something may still wait. */
+	if (self->call.thread)
+		give_and_end(&self->withheld, &self->argument, &self->call);
+	for (i = 0; i < ARRAY_SIZE(self->calls); i++)
+		call_end(&self->calls[i]);
+	vfio_close_all(&self->before);
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		vfio_bind(devices[i].bdf);
+		EXPECT_TRUE(vfio_group_is_free(devices[i].group));
+	}
+	if (variant->maps_the_page)
+		EXPECT_GE(self->pinned, pinned_pages());
+	EXPECT_TRUE(vfio_nothing_left(&self->before));
+}
+
+/* The host takes both devices and gives one back, while KVM holds the group. */
+TEST_F(defect38, unbind)
+{
+	int dev = kvm_vfio_create(kvm_vm_open());
+	struct call *calls = self->calls;
+
+	kvm_vfio_add(dev, self->group);
+	calls[0] = (struct call){ .path = UNBIND, .arg = devices[0].bdf };
+	EXPECT_EQ(0, call_in_time(&calls[0]));
+	calls[1] = (struct call){ .path = UNBIND, .arg = devices[1].bdf };
+	EXPECT_EQ(0, call_in_time(&calls[1]));
+	calls[2] = (struct call){
+		.path = "/sys/bus/pci/drivers_probe",
+		.arg = devices[1].bdf,
+	};
+	EXPECT_EQ(0, call_in_time(&calls[2]));
+
+	EXPECT_EQ(variant->without_group,
+		  give_and_end(&self->withheld, &self->argument, &self->call));
+	/* The container has nothing any more. */
+	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, self->buffer,
+					  VFIO_TEST_IOVA, getpagesize()));
+	EXPECT_EQ(0, __kvm_vfio_del(dev, self->group));
+}
+
+TEST_F(defect38, unbind_of_another)
+{
+	int answer;
+
+	self->calls[0] = (struct call){ .path = UNBIND, .arg = devices[1].bdf };
+	EXPECT_EQ(0, call_in_time(&self->calls[0]));
+
+	answer = give_and_end(&self->withheld, &self->argument, &self->call);
+	/* Now the page is there, and the ioctl says the same. */
+	if (variant->request == VFIO_IOMMU_MAP_DMA)
+		EXPECT_EQ(0, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
+					      getpagesize()));
+	call_start(&self->call);
+	EXPECT_EQ(answer, call_end(&self->call));
+	if (variant->request != VFIO_EEH_PE_OP)
+		EXPECT_EQ(0, answer);
+}
+
+/* The same container gets the group again before the old ioctl has ended. */
+TEST_F(defect38, unset_container)
+{
+	self->calls[0] = (struct call){
+		.fd = self->group,
+		.request = VFIO_GROUP_UNSET_CONTAINER,
+	};
+	ASSERT_EQ(0, call_in_time(&self->calls[0]));
+	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
+					    getpagesize()));
+	vfio_group_set_container(self->group, self->container);
+	vfio_container_set_iommu(self->container);
+	EXPECT_EQ(0, __vfio_memory_register(self->container, self->buffer,
+					    getpagesize()));
+	EXPECT_EQ(0, __vfio_dma_map(self->container, self->buffer, VFIO_TEST_IOVA,
+				    getpagesize()));
+
+	EXPECT_EQ(variant->without_group,
+		  give_and_end(&self->withheld, &self->argument, &self->call));
+	EXPECT_EQ(0, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
+				      getpagesize()));
+}
+
+/* The ioctl is the last that uses the container. */
+TEST_F(defect38, all_else_is_closed)
+{
+	self->calls[0] = (struct call){
+		.fd = self->group,
+		.request = VFIO_GROUP_UNSET_CONTAINER,
+	};
+	ASSERT_EQ(0, call_in_time(&self->calls[0]));
+	close(self->group);
+	close(self->container);
+	EXPECT_EQ(variant->without_group,
+		  give_and_end(&self->withheld, &self->argument, &self->call));
+}
+
+int main(int argc, char **argv)
+{
+	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
+	return test_harness_run(argc, argv);
+}
