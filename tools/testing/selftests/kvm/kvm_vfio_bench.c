@@ -51,7 +51,7 @@ static int protected_group(const char *bdf, int *container)
 		*container = vfio_container_open();
 	vfio_group_set_container(group, *container);
 	if (first)
-		vfio_container_set_iommu(*container);
+		vfio_container_use_iommu(*container);
 	return group;
 }
 

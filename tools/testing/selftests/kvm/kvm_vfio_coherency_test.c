@@ -184,7 +184,7 @@ static void find_weak(void)
 	int container = vfio_container_open();
 	int group = group_in(container, devices[0].group);
 
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	weak = ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) <= 0;
 	close(group);
 	close(container);
@@ -225,7 +225,7 @@ static int group_alone(unsigned int number)
 	int container = vfio_container_open();
 	int group = group_in(container, number);
 
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	close(container);
 	return group;
 }
@@ -271,7 +271,7 @@ TEST_F(coherency, defect24_many_mdevs)
 
 	for (i = 0; i < NR_MDEVS; i++)
 		group[i] = group_in(container, mdevs[i].group);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	for (i = 0; i < NR_MDEVS; i++)
 		kvm_vfio_add(self->dev, group[i]);
 	EXPECT_TRUE(told(&self->start, 0, 0));
@@ -336,7 +336,7 @@ FIXTURE_SETUP(beside_real)
 	}
 	container = vfio_container_open();
 	self->group[0] = group_in(container, devices[0].group);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	self->group[1] = group_in(container, mdevs[0].group);
 }
 
@@ -396,7 +396,7 @@ TEST_F(coherency, real_groups_in_each_order)
 
 	group[0] = group_in(container, devices[0].group);
 	group[1] = group_in(container, devices[1].group);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	for (n = 0; n < 4; n++) {
 		kvm_vfio_add(self->dev, group[n & 1]);
 		begun += weak;
@@ -494,7 +494,7 @@ TEST_F(coherency, fixed_while_the_container_changes)
 	int held = group_in(container, devices[0].group), other, mdev;
 	void *buffer = vfio_dma_buffer(4096);
 
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	kvm_vfio_add(self->dev, held);
 	other = group_in(container, devices[1].group);
 	mdev = group_in(container, mdevs[0].group);

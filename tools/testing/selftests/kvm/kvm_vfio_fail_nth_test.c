@@ -158,7 +158,7 @@ static int file_open(unsigned int kind, int dev, int *container)
 
 	*container = vfio_container_open();
 	group = group_open(&devices[0], *container);
-	vfio_container_set_iommu(*container);
+	vfio_container_use_iommu(*container);
 	if (kind == ADD_SECOND_GROUP) {
 		other = group_open(&devices[1], *container);
 		kvm_vfio_add(dev, other);
@@ -262,7 +262,7 @@ static bool leaves_and_joins(unsigned int kind, int group, int container)
 	}
 	vfio_group_set_container(group, container);
 	if (kind == ADD_GROUP)
-		vfio_container_set_iommu(container);
+		vfio_container_use_iommu(container);
 	return true;
 }
 
@@ -379,7 +379,7 @@ static bool __chain_run(struct chain *chain, unsigned int kind)
 
 	if (__vfio_group_set_container(chain->file, chain->container))
 		return true;
-	if (kind == ADD_GROUP && __vfio_container_set_iommu(chain->container)) {
+	if (kind == ADD_GROUP && __vfio_container_use_iommu(chain->container)) {
 		ret = __kvm_vfio_add(chain->dev, chain->file);
 		VFIO_ASSERT(ret == -EINVAL, "ADD without an IOMMU: %d", ret);
 		return true;

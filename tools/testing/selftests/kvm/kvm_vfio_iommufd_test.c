@@ -898,7 +898,7 @@ TEST_F(compat, iommufd_or_container)
 
 		EXPECT_EQ(0, __vfio_group_set_container(self->group, container));
 		EXPECT_EQ(-EINVAL, __hold(self->holder.dev, self->group));
-		vfio_container_set_iommu(container);
+		vfio_container_use_iommu(container);
 		EXPECT_EQ(0, __hold(self->holder.dev, self->group));
 		EXPECT_EQ(-EBUSY, __vfio_group_unset_container(self->group));
 		EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->group));
@@ -972,7 +972,7 @@ TEST_F(compat, dma_while_held)
 	void *buffer = vfio_dma_buffer(BUFFER_SIZE);
 	int device;
 
-	vfio_container_set_iommu(self->iommufd);
+	vfio_container_use_iommu(self->iommufd);
 	hold(self->holder.dev, self->group);
 	device = vfio_group_device(self->group, devices[0].bdf);
 	EXPECT_EQ(0, __vfio_dma_map(self->iommufd, buffer, VFIO_TEST_IOVA, BUFFER_SIZE));

@@ -146,7 +146,7 @@ static void *container_thread(void *arg)
 		__vfio_group_unset_container(group);
 		step(STEP_CONTAINER);
 		__vfio_group_set_container(group, container);
-		__vfio_container_set_iommu(container);
+		__vfio_container_use_iommu(container);
 	}
 	return NULL;
 }
@@ -182,7 +182,7 @@ static void victim_set_up(void)
 	step(STEP_SETUP);
 	vfio_group_set_container(victim.fd[VMM_GROUP], victim.fd[VMM_CONTAINER]);
 	step(STEP_SETUP);
-	vfio_container_set_iommu(victim.fd[VMM_CONTAINER]);
+	vfio_container_use_iommu(victim.fd[VMM_CONTAINER]);
 	step(STEP_SETUP);
 	kvm_vfio_add(victim.fd[VMM_KVM_VFIO], victim.fd[VMM_GROUP]);
 	step(STEP_SETUP);

@@ -154,7 +154,7 @@ static int __set_iommu(int container, int type)
 	int ret;
 
 	if (type == REAL)
-		return __vfio_container_set_iommu(container);
+		return __vfio_container_use_iommu(container);
 	ret = ioctl(container, VFIO_SET_IOMMU, KVM_VFIO_LAB_TYPE(type));
 	return ret < 0 ? -errno : ret;
 }

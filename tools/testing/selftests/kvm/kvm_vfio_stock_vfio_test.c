@@ -46,7 +46,7 @@ TEST(stock_vfio_refused_with_one_warning)
 
 	vfio_refs_read(&before);
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 
 	/* No VFIO file: nothing to warn about. */
 	ASSERT_EQ(0, pipe(pipes));

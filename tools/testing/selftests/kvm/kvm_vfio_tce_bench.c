@@ -166,7 +166,7 @@ static void add_group(unsigned int nr, int *container)
 		*container = vfio_container_open();
 	vfio_group_set_container(group, *container);
 	if (first) {
-		vfio_container_set_iommu(*container);
+		vfio_container_use_iommu(*container);
 		VFIO_ASSERT(!__vfio_memory_register(*container, vm.memory, MEMORY),
 			    "register memory");
 		tce_window_drop_default(*container);

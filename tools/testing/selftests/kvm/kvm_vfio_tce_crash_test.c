@@ -51,7 +51,7 @@ FIXTURE_SETUP(crash)
 	self->group = vfio_group_open(device.group);
 	self->container = vfio_container_open();
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	ASSERT_EQ(0, __vfio_memory_register(self->container, self->vm.memory, MEMORY));
 	tce_window_drop_default(self->container);
 	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));

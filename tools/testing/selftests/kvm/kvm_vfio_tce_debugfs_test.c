@@ -60,7 +60,7 @@ FIXTURE_SETUP(defect30)
 	self->group_fd = vfio_group_open(device.group);
 	self->container = vfio_container_open();
 	vfio_group_set_container(self->group_fd, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	ASSERT_EQ(0, __vfio_memory_register(self->container, self->vm.memory, REGION));
 	tce_window_drop_default(self->container);
 	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));

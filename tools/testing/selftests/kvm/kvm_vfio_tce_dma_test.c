@@ -295,7 +295,7 @@ static int open_container(int group)
 	int container = vfio_container_open();
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	VFIO_ASSERT(!__vfio_memory_register(container, lab.vm.memory, MEMORY),
 		    "register memory");
 	VFIO_ASSERT(!lab.huge ||

@@ -377,7 +377,7 @@ static void open_group(void)
 {
 	group = vfio_group_open(device.group);
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	VFIO_ASSERT(!__vfio_memory_register(container, vm.memory, REGION) &&
 		    !__vfio_memory_register(container, comes_and_goes, SLOT2_SIZE),
 		    "register memory");

@@ -336,7 +336,7 @@ static int open_container(int group)
 	int container = vfio_container_open(), region;
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	for (region = A; region < REGIONS; region++)
 		VFIO_ASSERT(!__vfio_memory_register(container,
 						    lab.vm.memory + regions[region].gpa,

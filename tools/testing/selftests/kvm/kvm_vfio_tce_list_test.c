@@ -70,7 +70,7 @@ FIXTURE_SETUP(list)
 	self->group = vfio_group_open(device.group);
 	self->container = vfio_container_open();
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	window_open(self->container, self->vm.memory);
 	kvm_vfio_add(self->dev, self->group);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);

@@ -480,7 +480,7 @@ static int container_of(const struct ppc64_vm *vm, int group, uint64_t window)
 	int container = vfio_container_open();
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	VFIO_ASSERT(!__vfio_memory_register(container, vm->memory + REGION_A,
 					    REGION_A_SIZE) &&
 		    !__vfio_memory_register(container, vm->memory + REGION_B,
@@ -1192,7 +1192,7 @@ static int take_container(void *arg)
 
 TEST_F(container, defect10_of_another_mm)
 {
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	ASSERT_EQ(0, run_in_child(take_container, &self->container));
 	kvm_vfio_add(self->dev, self->group);
 	EXPECT_EQ(-EPERM,
@@ -1202,7 +1202,7 @@ TEST_F(container, defect10_of_another_mm)
 
 TEST_F(container, without_a_window)
 {
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	tce_window_drop_default(self->container);
 	kvm_vfio_add(self->dev, self->group);
 	EXPECT_EQ(-EINVAL,

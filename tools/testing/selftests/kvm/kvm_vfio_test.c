@@ -58,7 +58,7 @@ FIXTURE_SETUP(kvm_vfio)
 	self->container = vfio_container_open();
 	self->group = vfio_group_open(devices[0].group);
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 }
 
 /* Contract 2: fds closed in any order, nothing stays held. */
@@ -388,7 +388,7 @@ TEST_F(kvm_vfio, defect28_container_without_set_iommu)
 	vfio_group_unset_container(group);
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, group));
 }
 
@@ -664,7 +664,7 @@ TEST_F(kvm_vfio, later_group_joins)
 	group = join_group(self->container, &devices[1]);
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, group));
 	ASSERT_LE(0, __vfio_group_device(group, devices[1].bdf));
-	ASSERT_EQ(-EINVAL, __vfio_container_set_iommu(self->container));
+	ASSERT_EQ(-EINVAL, __vfio_container_use_iommu(self->container));
 }
 
 /* Contract 1: VFIO_SET_IOMMU for a later group with a container of its own. */
@@ -675,7 +675,7 @@ TEST_F(kvm_vfio, later_group_sets_iommu)
 
 	kvm_vfio_add(self->dev, self->group);
 	ASSERT_EQ(0, __vfio_group_set_container(group, container));
-	ASSERT_EQ(0, __vfio_container_set_iommu(container));
+	ASSERT_EQ(0, __vfio_container_use_iommu(container));
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, group));
 	kvm_vfio_del(self->dev, self->group);
 	vfio_group_unset_container(self->group);
@@ -784,7 +784,7 @@ TEST_F(kvm_vfio, add_after_del)
 	close(self->container);
 	self->container = vfio_container_open();
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->group));
 }
 
@@ -863,7 +863,7 @@ TEST_F(kvm_vfio, close_releases_at_once)
 		self->dev = kvm_vfio_create(self->vm);
 		self->group = vfio_group_open(devices[0].group);
 		vfio_group_set_container(self->group, self->container);
-		vfio_container_set_iommu(self->container);
+		vfio_container_use_iommu(self->container);
 		kvm_vfio_add(self->dev, self->group);
 		close(self->group);
 		close(self->dev);

@@ -176,7 +176,7 @@ FIXTURE_SETUP(two_vms)
 	self->container = vfio_container_open();
 	self->group = vfio_group_open(devices[0].group);
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 }
 
 FIXTURE_TEARDOWN(two_vms)
@@ -262,7 +262,7 @@ TEST_F(two_vms, defect11_any_release_order)
 		EXPECT_EQ(0U, seen_by_driver(self->group));
 		vfio_group_unset_container(self->group);
 		vfio_group_set_container(self->group, self->container);
-		vfio_container_set_iommu(self->container);
+		vfio_container_use_iommu(self->container);
 	}
 }
 
@@ -284,7 +284,7 @@ TEST_F(two_vms, defect9_unset_busy_until_last)
 		}
 		ASSERT_EQ(0, __vfio_group_unset_container(self->group));
 		vfio_group_set_container(self->group, self->container);
-		vfio_container_set_iommu(self->container);
+		vfio_container_use_iommu(self->container);
 	}
 }
 

@@ -466,7 +466,7 @@ static bool container_is_empty(int container)
 {
 	bool ok = true;
 
-	ok &= answer("SET_IOMMU", -EINVAL, __vfio_container_set_iommu(container));
+	ok &= answer("SET_IOMMU", -EINVAL, __vfio_container_use_iommu(container));
 	ok &= answer("MAP_DMA", -EINVAL,
 		     __vfio_dma_map(container, NULL, VFIO_TEST_IOVA, BUFFER_SIZE));
 	return ok;
@@ -860,7 +860,7 @@ TEST_F(host_wins, tce_table_attached)
 	host_give(&devices[0]);
 	fresh = vfio_group_open(devices[0].group);
 	vfio_group_set_container(fresh, self->vmm.fd[VMM_CONTAINER]);
-	vfio_container_set_iommu(self->vmm.fd[VMM_CONTAINER]);
+	vfio_container_use_iommu(self->vmm.fd[VMM_CONTAINER]);
 	ASSERT_EQ(window, vfio_default_window(self->vmm.fd[VMM_CONTAINER]));
 	hold(dev, fresh);
 	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(dev, fresh, table));
@@ -1070,7 +1070,7 @@ static void race_own(struct race *race, unsigned int round)
 	group = op(race, OP_OPEN, __vfio_group_open(number));
 	if (group >= 0 &&
 	    !op(race, OP_SET_CONTAINER, __vfio_group_set_container(group, container)) &&
-	    !op(race, OP_SET_IOMMU, __vfio_container_set_iommu(container))) {
+	    !op(race, OP_SET_IOMMU, __vfio_container_use_iommu(container))) {
 		__atomic_store_n(&race->group, group, __ATOMIC_RELEASE);
 		if (race->buffer)
 			race_map(race, container);
@@ -1241,7 +1241,7 @@ static int race_table(int vm)
 	int table;
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	table = kvm_tce_table(vm, 1, vfio_default_window(container));
 	close(group);
 	close(container);

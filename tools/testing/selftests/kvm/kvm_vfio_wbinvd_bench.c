@@ -137,7 +137,7 @@ int main(void)
 	container = vfio_container_open();
 	group = vfio_group_open(device.group);
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 
 	measure("never");
 	kvm_vfio_add(dev, group);

@@ -287,7 +287,7 @@ FIXTURE_SETUP(defect38)
 	self->container = vfio_container_open();
 	self->group = vfio_group_open(devices[0].group);
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	self->buffer = vfio_dma_buffer(getpagesize());
 	ASSERT_EQ(0, __vfio_memory_register(self->container, self->buffer,
 					    getpagesize()));
@@ -386,7 +386,7 @@ TEST_F(defect38, unset_container)
 	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
 					    getpagesize()));
 	vfio_group_set_container(self->group, self->container);
-	vfio_container_set_iommu(self->container);
+	vfio_container_use_iommu(self->container);
 	EXPECT_EQ(0, __vfio_memory_register(self->container, self->buffer,
 					    getpagesize()));
 	EXPECT_EQ(0, __vfio_dma_map(self->container, self->buffer, VFIO_TEST_IOVA,

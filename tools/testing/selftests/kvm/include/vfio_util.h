@@ -66,7 +66,7 @@ struct vmm {
 #define VFIO_TEST_IOMMU_MODULE	"vfio_iommu_type1"
 #endif
 
-/* What vfio_container_set_iommu() sets, VFIO_TEST_IOMMU_TYPE unless changed */
+/* What vfio_container_use_iommu() sets, VFIO_TEST_IOMMU_TYPE unless changed */
 extern unsigned long vfio_test_iommu_type;
 
 /* An I/O virtual address that every lab machine can map. */
@@ -142,8 +142,8 @@ void kvm_vfio_del(int dev, int fd);
 
 /* VFIO */
 int vfio_container_open(void);
-int __vfio_container_set_iommu(int container);
-void vfio_container_set_iommu(int container);
+int __vfio_container_use_iommu(int container);
+void vfio_container_use_iommu(int container);
 int __vfio_group_open(unsigned int group);
 int vfio_group_open(unsigned int group);
 int __vfio_group_set_container(int group, int container);

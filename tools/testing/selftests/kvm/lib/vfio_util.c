@@ -468,16 +468,16 @@ int vfio_container_open(void)
 	return fd;
 }
 
-int __vfio_container_set_iommu(int container)
+int __vfio_container_use_iommu(int container)
 {
 	int ret = ioctl(container, VFIO_SET_IOMMU, vfio_test_iommu_type);
 
 	return ret < 0 ? -errno : ret;
 }
 
-void vfio_container_set_iommu(int container)
+void vfio_container_use_iommu(int container)
 {
-	int ret = __vfio_container_set_iommu(container);
+	int ret = __vfio_container_use_iommu(container);
 
 	VFIO_ASSERT(!ret, "VFIO_SET_IOMMU: %d", ret);
 }
@@ -701,7 +701,7 @@ void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
 	vmm->fd[VMM_CONTAINER] = vfio_container_open();
 	vmm->fd[VMM_GROUP] = vfio_group_open(device->group);
 	vfio_group_set_container(vmm->fd[VMM_GROUP], vmm->fd[VMM_CONTAINER]);
-	vfio_container_set_iommu(vmm->fd[VMM_CONTAINER]);
+	vfio_container_use_iommu(vmm->fd[VMM_CONTAINER]);
 	kvm_vfio_add(vmm->fd[VMM_KVM_VFIO], vmm->fd[VMM_GROUP]);
 	vmm->fd[VMM_DEVICE] = -1;
 	if (with_device)
@@ -797,7 +797,7 @@ int group_with_container(const struct vfio_test_device *device)
 	int group = vfio_group_open(device->group);
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	close(container);
 	return group;
 }

@@ -215,7 +215,7 @@ static int group_with_container(unsigned int number)
 	int group = vfio_group_open(devices[number].group);
 
 	vfio_group_set_container(group, container);
-	vfio_container_set_iommu(container);
+	vfio_container_use_iommu(container);
 	coherent = ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU);
 	return group;
 }
