@@ -4,7 +4,7 @@
  * FILE has the number of the slot, as a property of the device tree has it.
  */
 #include <endian.h>
-#include <stdint.h>
+#include <linux/types.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,14 +15,14 @@
 
 /* As of the system call, all big-endian: three arguments and one result */
 struct rtas_args {
-	uint32_t token;
-	uint32_t nr_args;
-	uint32_t nr_results;
-	uint32_t args[16];
-	uint64_t results;
+	__u32 token;
+	__u32 nr_args;
+	__u32 nr_results;
+	__u32 args[16];
+	__u64 results;
 };
 
-static int read_cell(const char *path, uint32_t *cell)
+static int read_cell(const char *path, __u32 *cell)
 {
 	FILE *file = fopen(path, "r");
 
