@@ -148,13 +148,13 @@ TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
 		.nr = H_PUT_TCE_INDIRECT,
 		.args = { LIOBN, 0, MISSING, 2 },
 	};
-	struct tce_missing missing;
+	struct missing_page missing;
 
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
-	tce_missing_open(&missing, &self->vm, MISSING);
-	tce_missing_take(&missing);
+	missing_page_open(&missing, self->vm.memory + MISSING);
+	missing_page_take(&missing);
 	tce_call_start(&call);
-	ASSERT_TRUE(tce_missing_waited_for(&missing, 60000));
+	ASSERT_TRUE(missing_page_waited_for(&missing, 60000));
 	close(self->table);
 	tce_rcu_wait();
 	tce_missing_give(&missing, NULL, 0);
@@ -171,13 +171,13 @@ TEST_F(crash, table_replaced_while_the_list_is_missing)
 		.nr = H_PUT_TCE_INDIRECT,
 		.args = { LIOBN, 0, MISSING, 2 },
 	};
-	struct tce_missing missing;
+	struct missing_page missing;
 
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
-	tce_missing_open(&missing, &self->vm, MISSING);
-	tce_missing_take(&missing);
+	missing_page_open(&missing, self->vm.memory + MISSING);
+	missing_page_take(&missing);
 	tce_call_start(&call);
-	ASSERT_TRUE(tce_missing_waited_for(&missing, 60000));
+	ASSERT_TRUE(missing_page_waited_for(&missing, 60000));
 	close(self->table);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, 1);
 	tce_missing_give(&missing, NULL, 0);

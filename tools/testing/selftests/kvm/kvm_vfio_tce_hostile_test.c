@@ -80,7 +80,7 @@ static struct guest guests[NR_VCPUS];
 static uint8_t *comes_and_goes;
 static int dev, group, container, table, table_large;
 static uint64_t large_start;
-static struct tce_missing missing;
+static struct missing_page missing;
 static unsigned long nr_changes, nr_waits;
 static bool stop;
 
@@ -432,8 +432,8 @@ static void keep_list(uint64_t *state)
 {
 	unsigned int nr = 1 + below(state, 3);
 
-	tce_missing_take(&missing);
-	nr_waits += tce_missing_waited_for(&missing, 500);
+	missing_page_take(&missing);
+	nr_waits += missing_page_waited_for(&missing, 500);
 	while (nr--)
 		some_change(state);
 	bring_list(state);
@@ -489,8 +489,8 @@ static void set_up(uint64_t *random)
 	table = table_of(LIOBN);
 	table_large = table_of(LIOBN_LARGE);
 	tce_table(vm.fd, LIOBN_SOFT, SHIFT, 0, ENTRIES);
-	tce_missing_open(&missing, &vm, MISSING);
-	tce_missing_take(&missing);
+	missing_page_open(&missing, vm.memory + MISSING);
+	missing_page_take(&missing);
 	bring_list(random);
 	attach();
 }

@@ -42,7 +42,7 @@ FIXTURE(list)
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	struct ppc64_vcpu second;
-	struct tce_missing missing;
+	struct missing_page missing;
 	struct tce_call call;
 	struct vfio_before before;
 	int dev;
@@ -75,7 +75,7 @@ FIXTURE_SETUP(list)
 	kvm_vfio_add(self->dev, self->group);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
-	tce_missing_open(&self->missing, &self->vm, MISSING);
+	missing_page_open(&self->missing, self->vm.memory + MISSING);
 	self->call = (struct tce_call){
 		.vcpu = &self->vcpu,
 		.nr = H_PUT_TCE_INDIRECT,
@@ -165,15 +165,15 @@ TEST_F(list, defect15_entry_that_fails_stays)
 /*
  * A list that is missing
  */
-static void wait_for_list(struct tce_call *call, struct tce_missing *missing)
+static void wait_for_list(struct tce_call *call, struct missing_page *missing)
 {
-	tce_missing_take(missing);
+	missing_page_take(missing);
 	tce_call_start(call);
-	VFIO_ASSERT(tce_missing_waited_for(missing, SECONDS * 1000),
+	VFIO_ASSERT(missing_page_waited_for(missing, SECONDS * 1000),
 		    "nobody reads the list");
 }
 
-static long bring_list(struct tce_call *call, struct tce_missing *missing)
+static long bring_list(struct tce_call *call, struct missing_page *missing)
 {
 	static const uint64_t list[] = { PAGES | TCE_RW, (PAGES + PAGE) | TCE_READ };
 
@@ -280,7 +280,7 @@ TEST_F(list, defect3_list_is_unmapped_meanwhile)
 
 	ppc64_vm_slot(&self->vm, 1, 0, SLOT, other.memory, 2 * MIB);
 	self->call.args[2] = SLOT;
-	tce_missing_open(&self->missing, &other, 0);
+	missing_page_open(&self->missing, other.memory);
 	wait_for_list(&self->call, &self->missing);
 	EXPECT_TRUE(tce_within(&unmapping, SECONDS));
 	/* This wakes the waiting threads. */
@@ -295,14 +295,14 @@ static int wait_for_ever(void *arg)
 	struct _test_data_list *self = arg;
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
-	struct tce_missing missing;
+	struct missing_page missing;
 
 	close(self->group);
 	close(self->container);
 	ppc64_vm_open(&vm, MEMORY);
 	ppc64_vcpu_open(&vcpu, &vm);
 	tce_table(vm.fd, LIOBN, SHIFT, 0, ENTRIES);
-	tce_missing_open(&missing, &vm, MISSING);
+	missing_page_open(&missing, vm.memory + MISSING);
 	self->call.vcpu = &vcpu;
 	wait_for_list(&self->call, &missing);
 	raise(SIGKILL);

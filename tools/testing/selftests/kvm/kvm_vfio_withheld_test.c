@@ -12,18 +12,13 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <linux/userfaultfd.h>
 
 #include "kselftest_harness.h"
 #include "vfio_util.h"
@@ -88,57 +83,6 @@ static int call_end(struct call *call)
 	return call->ret;
 }
 
-/* A page that is missing until somebody gives it */
-struct withheld {
-	void *page;
-	int fd;
-};
-
-/* The kernel reads it, so UFFD_USER_MODE_ONLY is not enough. */
-static void withhold(struct withheld *withheld)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range.len = getpagesize(),
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	withheld->page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	withheld->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	range.range.start = (uintptr_t)withheld->page;
-	VFIO_ASSERT(withheld->page != MAP_FAILED && withheld->fd >= 0 &&
-		    !ioctl(withheld->fd, UFFDIO_API, &api) &&
-		    !ioctl(withheld->fd, UFFDIO_REGISTER, &range), "userfaultfd");
-}
-
-/* Waits until the kernel waits for the page. */
-static bool is_waited_for(const struct withheld *withheld)
-{
-	struct pollfd poll_fd = { .fd = withheld->fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&poll_fd, 1, LIMIT_S * 1000) == 1 &&
-	       read(withheld->fd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
-}
-
-static void give(const struct withheld *withheld, const void *content, size_t size)
-{
-	uint8_t *page = aligned_alloc(getpagesize(), getpagesize());
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)withheld->page,
-		.src = (uintptr_t)page,
-		.len = getpagesize(),
-	};
-
-	VFIO_ASSERT(page, "aligned_alloc");
-	memset(page, 0, getpagesize());
-	memcpy(page, content, size);
-	VFIO_ASSERT(!ioctl(withheld->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
-	free(page);
-}
-
 /* Pages that are pinned for DMA, on the whole host */
 static long pinned_pages(void)
 {
@@ -179,7 +123,7 @@ FIXTURE(defect38)
 	long pinned;
 	int container;
 	int group;
-	struct withheld withheld;
+	struct missing_page withheld;
 	uint8_t *buffer;	/* what MAP_DMA maps, if not the page that is withheld */
 	union argument argument;
 	struct call call;	/* the ioctl that waits */
@@ -192,13 +136,12 @@ FIXTURE_VARIANT(defect38)
 	unsigned long request;
 	size_t argsz;
 	bool maps_the_page;	/* what is withheld is to be mapped, not the argument */
-	int without_group;	/* the answer if the group has left */
 };
 
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define GET_INFO	VFIO_IOMMU_SPAPR_TCE_GET_INFO
 #define INFO_SIZE	sizeof(struct vfio_iommu_spapr_tce_info)
-#define WITHOUT_GROUP	(-ENXIO)
+#define WITHOUT_GROUP	(-ENXIO)	/* the answer if the group has left */
 #else
 #define GET_INFO	VFIO_IOMMU_GET_INFO
 #define INFO_SIZE	sizeof(struct vfio_iommu_type1_info)
@@ -217,7 +160,6 @@ FIXTURE_VARIANT_ADD(defect38, map_dma_of_the_page)
 	.request = VFIO_IOMMU_MAP_DMA,
 	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
 	.maps_the_page = true,
-	.without_group = WITHOUT_GROUP,
 };
 #endif
 
@@ -226,7 +168,6 @@ FIXTURE_VARIANT_ADD(defect38, get_info)
 	.iommu = VFIO_TEST_IOMMU_TYPE,
 	.request = GET_INFO,
 	.argsz = INFO_SIZE,
-	.without_group = WITHOUT_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(defect38, map_dma)
@@ -234,7 +175,6 @@ FIXTURE_VARIANT_ADD(defect38, map_dma)
 	.iommu = VFIO_TEST_IOMMU_TYPE,
 	.request = VFIO_IOMMU_MAP_DMA,
 	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
-	.without_group = WITHOUT_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(defect38, map_dma_v1)
@@ -242,7 +182,6 @@ FIXTURE_VARIANT_ADD(defect38, map_dma_v1)
 	.iommu = VFIO_TEST_IOMMU_V1,
 	.request = VFIO_IOMMU_MAP_DMA,
 	.argsz = sizeof(struct vfio_iommu_type1_dma_map),
-	.without_group = WITHOUT_GROUP,
 };
 
 #ifdef __KVM_HAVE_SPAPR_TCE
@@ -251,7 +190,6 @@ FIXTURE_VARIANT_ADD(defect38, eeh)
 	.iommu = VFIO_TEST_IOMMU_TYPE,
 	.request = VFIO_EEH_PE_OP,
 	.argsz = sizeof(struct vfio_eeh_pe_op),
-	.without_group = WITHOUT_GROUP,
 };
 #endif
 
@@ -292,24 +230,26 @@ FIXTURE_SETUP(defect38)
 	ASSERT_EQ(0, __vfio_memory_register(self->container, self->buffer,
 					    getpagesize()));
 
-	withhold(&self->withheld);
+	missing_page_open(&self->withheld,
+			  mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	make_argument(&self->argument, variant->request, variant->argsz,
-		      variant->maps_the_page ? self->withheld.page : self->buffer);
+		      variant->maps_the_page ? self->withheld.va : self->buffer);
 	self->call = (struct call){
 		.fd = self->container,
 		.request = variant->request,
 		.arg = variant->maps_the_page ? (void *)&self->argument :
-						self->withheld.page,
+						self->withheld.va,
 	};
 	call_start(&self->call);
-	ASSERT_TRUE(is_waited_for(&self->withheld));
+	ASSERT_TRUE(missing_page_waited_for(&self->withheld, LIMIT_S * 1000));
 }
 
 /* The ioctl gets its page. */
-static int give_and_end(struct withheld *withheld, const union argument *argument,
-			struct call *call)
+static int give_and_end(const struct missing_page *withheld,
+			const union argument *argument, struct call *call)
 {
-	give(withheld, argument, sizeof(*argument));
+	missing_page_give(withheld, argument, sizeof(*argument));
 	return call_end(call);
 }
 
@@ -349,7 +289,7 @@ TEST_F(defect38, unbind)
 	};
 	EXPECT_EQ(0, call_in_time(&calls[2]));
 
-	EXPECT_EQ(variant->without_group,
+	EXPECT_EQ(WITHOUT_GROUP,
 		  give_and_end(&self->withheld, &self->argument, &self->call));
 	/* The container has nothing any more. */
 	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, self->buffer,
@@ -375,14 +315,16 @@ TEST_F(defect38, unbind_of_another)
 		EXPECT_EQ(0, answer);
 }
 
+static int unset_in_time(struct call *call, int group)
+{
+	*call = (struct call){ .fd = group, .request = VFIO_GROUP_UNSET_CONTAINER };
+	return call_in_time(call);
+}
+
 /* The same container gets the group again before the old ioctl has ended. */
 TEST_F(defect38, unset_container)
 {
-	self->calls[0] = (struct call){
-		.fd = self->group,
-		.request = VFIO_GROUP_UNSET_CONTAINER,
-	};
-	ASSERT_EQ(0, call_in_time(&self->calls[0]));
+	ASSERT_EQ(0, unset_in_time(self->calls, self->group));
 	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
 					    getpagesize()));
 	vfio_group_set_container(self->group, self->container);
@@ -392,7 +334,7 @@ TEST_F(defect38, unset_container)
 	EXPECT_EQ(0, __vfio_dma_map(self->container, self->buffer, VFIO_TEST_IOVA,
 				    getpagesize()));
 
-	EXPECT_EQ(variant->without_group,
+	EXPECT_EQ(WITHOUT_GROUP,
 		  give_and_end(&self->withheld, &self->argument, &self->call));
 	EXPECT_EQ(0, __vfio_dma_unmap(self->container, VFIO_TEST_IOVA,
 				      getpagesize()));
@@ -401,14 +343,10 @@ TEST_F(defect38, unset_container)
 /* The ioctl is the last that uses the container. */
 TEST_F(defect38, all_else_is_closed)
 {
-	self->calls[0] = (struct call){
-		.fd = self->group,
-		.request = VFIO_GROUP_UNSET_CONTAINER,
-	};
-	ASSERT_EQ(0, call_in_time(&self->calls[0]));
+	ASSERT_EQ(0, unset_in_time(self->calls, self->group));
 	close(self->group);
 	close(self->container);
-	EXPECT_EQ(variant->without_group,
+	EXPECT_EQ(WITHOUT_GROUP,
 		  give_and_end(&self->withheld, &self->argument, &self->call));
 }
 

@@ -75,20 +75,10 @@ void tce_flip_start(struct tce_flip *flip, struct ppc64_vm *vm, uint64_t gpa,
 		    unsigned int nr, uint64_t one, uint64_t other);
 void tce_flip_stop(struct tce_flip *flip);
 
-/* Host pages of the guest that are missing until user space says what is in them */
-struct tce_missing {
-	uint8_t *va;
-	size_t size;
-	int fd;
-};
+struct missing_page;
 
-void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa);
-/* From now on, every reader of the page waits. */
-void tce_missing_take(struct tce_missing *missing);
-/* Waits up to @ms until somebody reads the page; false if nobody does. */
-bool tce_missing_waited_for(struct tce_missing *missing, int ms);
-/* The page is there, with @tces at its start. */
-void tce_missing_give(struct tce_missing *missing, const uint64_t *tces,
+/* The missing page is there, with @tces at its start. */
+void tce_missing_give(const struct missing_page *missing, const uint64_t *tces,
 		      unsigned int nr);
 
 /*

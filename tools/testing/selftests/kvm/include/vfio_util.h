@@ -173,4 +173,19 @@ void vmm_open(struct vmm *vmm, const struct vfio_test_device *device,
 	      bool with_device);
 void vmm_close(struct vmm *vmm);
 
+/* A page that is missing until user space says what is in it */
+struct missing_page {
+	uint8_t *va;
+	int fd;
+};
+
+void missing_page_open(struct missing_page *missing, void *va);
+/* From now on, every reader of the page waits. */
+void missing_page_take(const struct missing_page *missing);
+/* Waits up to @ms until somebody reads the page; false if nobody does. */
+bool missing_page_waited_for(const struct missing_page *missing, int ms);
+/* The page is there, with @content at its start. */
+void missing_page_give(const struct missing_page *missing, const void *content,
+		       size_t size);
+
 #endif /* SELFTEST_KVM_VFIO_UTIL_H */

@@ -10,7 +10,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,6 @@
 #include <unistd.h>
 
 #include <linux/membarrier.h>
-#include <linux/userfaultfd.h>
 
 #include "vfio_probe.h"
 #include "vfio_tce.h"
@@ -215,62 +213,16 @@ void tce_flip_stop(struct tce_flip *flip)
 	pthread_join(flip->thread, NULL);
 }
 
-/*
- * Missing pages.  The kernel itself reads them for a hypercall, so
- * UFFD_USER_MODE_ONLY is not enough.
- */
-void tce_missing_open(struct tce_missing *missing, struct ppc64_vm *vm, uint64_t gpa)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = {
-			.start = (uintptr_t)vm->memory + gpa,
-			.len = getpagesize(),
-		},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	missing->va = vm->memory + gpa;
-	missing->size = getpagesize();
-	missing->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	VFIO_ASSERT(missing->fd >= 0, "userfaultfd");
-	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_API, &api), "UFFDIO_API");
-	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
-}
-
-void tce_missing_take(struct tce_missing *missing)
-{
-	VFIO_ASSERT(!madvise(missing->va, missing->size, MADV_DONTNEED),
-		    "MADV_DONTNEED");
-}
-
-bool tce_missing_waited_for(struct tce_missing *missing, int ms)
-{
-	struct pollfd poll_fd = { .fd = missing->fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	return poll(&poll_fd, 1, ms) == 1 &&
-	       read(missing->fd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
-}
-
-void tce_missing_give(struct tce_missing *missing, const uint64_t *tces,
+void tce_missing_give(const struct missing_page *missing, const uint64_t *tces,
 		      unsigned int nr)
 {
-	uint64_t *page = aligned_alloc(missing->size, missing->size);
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)missing->va,
-		.src = (uintptr_t)page,
-		.len = missing->size,
-	};
+	uint64_t list[TCE_LIST];
 	unsigned int i;
 
-	VFIO_ASSERT(page && nr * sizeof(*page) <= missing->size, "no page for a list");
-	memset(page, 0, missing->size);
+	VFIO_ASSERT(nr <= TCE_LIST, "a list of %u", nr);
 	for (i = 0; i < nr; i++)
-		page[i] = htobe64(tces[i]);
-	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
-	free(page);
+		list[i] = htobe64(tces[i]);
+	missing_page_give(missing, list, nr * sizeof(*list));
 }
 
 static void *within_thread(void *arg)

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/userfaultfd.h>
 
 #include "kselftest.h"
 #include "vfio_hold.h"
@@ -800,4 +804,57 @@ int group_with_container(const struct vfio_test_device *device)
 	vfio_container_use_iommu(container);
 	close(container);
 	return group;
+}
+
+/* The kernel itself reads such pages, so UFFD_USER_MODE_ONLY is not enough. */
+void missing_page_open(struct missing_page *missing, void *va)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = {
+			.start = (uintptr_t)va,
+			.len = getpagesize(),
+		},
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	missing->va = va;
+	missing->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	VFIO_ASSERT(missing->fd >= 0, "userfaultfd");
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_API, &api), "UFFDIO_API");
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+}
+
+void missing_page_take(const struct missing_page *missing)
+{
+	VFIO_ASSERT(!madvise(missing->va, getpagesize(), MADV_DONTNEED),
+		    "MADV_DONTNEED");
+}
+
+bool missing_page_waited_for(const struct missing_page *missing, int ms)
+{
+	struct pollfd poll_fd = { .fd = missing->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return poll(&poll_fd, 1, ms) == 1 &&
+	       read(missing->fd, &msg, sizeof(msg)) == sizeof(msg) &&
+	       msg.event == UFFD_EVENT_PAGEFAULT;
+}
+
+void missing_page_give(const struct missing_page *missing, const void *content,
+		       size_t size)
+{
+	size_t page_size = getpagesize();
+	uint8_t *page = aligned_alloc(page_size, page_size);
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)missing->va,
+		.src = (uintptr_t)page,
+		.len = page_size,
+	};
+
+	VFIO_ASSERT(page && size <= page_size, "a page");
+	memset(page, 0, page_size);
+	memcpy(page, content, size);
+	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	free(page);
 }
