@@ -220,7 +220,7 @@ EXPORT_SYMBOL_GPL(vfio_external_with_group);
 /**
  * vfio_external_show - Tell what is held, and what protects it
  * @user: the external user, dead or alive
- * @m: gets the lines of one file that Documentation/ABI/testing/debugfs-kvm-vfio has
+ * @m: gets the lines of one file that Documentation/ABI/testing/procfs-kvm-vfio has
  *
  * Context: Process context, may sleep.  Waits for nothing that user space can delay.
  */

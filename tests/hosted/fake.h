@@ -95,10 +95,8 @@ int user_add(int dev, int fd);
 int user_del(int dev, int fd);
 int user_create_tce(int vm, int window);
 int user_set_tce(int dev, int group, int table);
-/* The file in debugfs of the VM whose directory has that name; -ENOENT */
-int user_open_show(const char *name);
-/* @text is the whole text, to be freed; "" if the result is -EIO or -EINTR. */
-int user_read_show(int fd, char **text);
+/* /proc/PID/fdinfo of an fd: the whole text, to be freed */
+char *user_read_fdinfo(int fd);
 
 /* What a test may look at */
 struct vfio_group *fake_group(int fd);
@@ -114,7 +112,7 @@ struct fake_counts {
 	unsigned int extension;	/* questions to an IOMMU driver */
 	unsigned int capable;	/* questions to a device */
 	unsigned int api_calls;	/* of KVM to vfio.ko */
-	int vms, groups, containers, dentries, tce_holders;
+	int vms, groups, containers, tce_holders;
 };
 
 extern struct fake_counts counts;
@@ -133,12 +131,6 @@ void *fake_alloc(size_t size);
 extern struct module vfio_module;
 int current_mm(void);
 const void *fake_symbol(const char *name);
-
-/* fake_debugfs.c */
-struct dentry *debugfs_create_dir(const char *name);
-void debugfs_remove_recursive(struct dentry *dir);
-/* Does somebody wait for the readers? */
-bool fake_debugfs_waiting(void);
 
 struct iommufd_ctx {
 	int refs;

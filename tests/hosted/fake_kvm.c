@@ -56,33 +56,12 @@ static void __attribute__((constructor)) kvm_init(void)
 
 /* VMs */
 
-/* The directory is removed first; no reader is left in it then. */
-static void kvm_destroy_vm_debugfs(struct kvm *kvm)
-{
-	if (IS_ERR(kvm->debugfs_dentry))
-		return;
-	debugfs_remove_recursive(kvm->debugfs_dentry);
-	kvm_vfio_destroy_debugfs(kvm);
-}
-
-static void kvm_create_vm_debugfs(struct kvm *kvm, int fd)
-{
-	char name[16];
-
-	snprintf(name, sizeof(name), "%d-%d", kvm->userspace_pid, fd);
-	kvm->debugfs_dentry = debugfs_create_dir(name);
-	if (!IS_ERR(kvm->debugfs_dentry))
-		kvm_vfio_create_debugfs(kvm);
-}
-
 static void kvm_destroy_vm(struct kvm *kvm)
 {
-	kvm_destroy_vm_debugfs(kvm);
 	mutex_lock(&kvm->lock);
 	/* Its fd would pin the VM, so no KVM-VFIO device is left. */
 	WARN_ON(!list_empty(&kvm->devices));
 	WARN_ON(kvm->arch.tce_tables);
-	WARN_ON(kvm->arch.tce_counts);
 	WARN_ON(kvm->arch.assigned);
 	WARN_ON(kvm->arch.noncoherent);
 	mutex_unlock(&kvm->lock);
@@ -130,7 +109,6 @@ int user_create_vm(void)
 	kvm->users_count = 1;
 	kvm->mm = mm;
 	kvm->userspace_pid = FAKE_PID + mm;
-	kvm_create_vm_debugfs(kvm, fd);
 	fake_inc(counts.vms);
 	shim_install_at(fd, shim_file(&kvm_vm_fops, kvm));
 	return fd;
@@ -208,9 +186,17 @@ static void kvm_device_release(struct file *file)
 	kvm_put_kvm(kvm);
 }
 
+static void kvm_device_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kvm_device *dev = file->private_data;
+
+	dev->ops->show_fdinfo(dev, m);
+}
+
 static const struct file_operations kvm_device_fops = {
 	.name = "kvm-vfio",
 	.release = kvm_device_release,
+	.show_fdinfo = kvm_device_show_fdinfo,
 };
 
 static int anon_inode_getfd(struct kvm_device *dev)
@@ -384,32 +370,6 @@ static struct mutex tce_mutex;
 static void __attribute__((constructor)) tce_init(void)
 {
 	mutex_init(&tce_mutex);
-}
-
-void kvm_spapr_tce_init_counts(struct kvm *kvm)
-{
-	kvm->arch.tce_counts = true;
-}
-
-void kvm_spapr_tce_free_counts(struct kvm *kvm)
-{
-	guard(mutex)(&tce_mutex);
-	WARN_ON(!kvm->arch.tce_counts);
-	kvm->arch.tce_counts = false;
-}
-
-void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
-{
-	guard(mutex)(&tce_mutex);
-	WARN_ON(!kvm->arch.tce_counts);
-	seq_printf(m, "tables:\t%u\n", fake_read(kvm->arch.tce_tables));
-}
-
-void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
-{
-	guard(mutex)(&tce_mutex);
-	if (fake_read(kvm->arch.tce_tables))
-		seq_puts(m, "\ntable:\n");
 }
 
 static void tce_remove(struct attachment *it)

@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/hashtable.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>

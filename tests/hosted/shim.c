@@ -128,6 +128,8 @@ unsigned int shim_live_objects(void)
 }
 
 unsigned int shim_rescheds;
+void (*shim_at_resched)(void);
+struct mutex *shim_forbid;
 
 unsigned int shim_allocations(void)
 {
@@ -298,18 +300,16 @@ void mutex_destroy(struct mutex *m)
 
 void mutex_lock(struct mutex *m)
 {
+	if (m == shim_forbid)
+		SHIM_FAIL("%s is waited for", m->dep.name);
 	shim_dep_acquire(&m->dep);
 	pthread_mutex_lock(&m->lock);
 	shim_dep_acquired(&m->dep);
 }
 
-void (*shim_before_lock)(struct mutex *m);
-
-int mutex_lock_interruptible(struct mutex *m)
+int mutex_lock_killable(struct mutex *m)
 {
-	if (shim_before_lock)
-		shim_before_lock(m);
-	if (shim_fault("mutex_lock_interruptible"))
+	if (shim_fault("mutex_lock_killable"))
 		return -EINTR;
 	mutex_lock(m);
 	return 0;

@@ -13,11 +13,14 @@
 
 /* seq_file */
 
+static unsigned long seq_pieces;	/* atomic */
+
 static void seq_vprintf(struct seq_file *m, const char *fmt, va_list args)
 {
 	size_t room = m->size - m->count;
 	size_t len = vsnprintf(m->buf + m->count, room, fmt, args);
 
+	__atomic_add_fetch(&seq_pieces, 1, __ATOMIC_RELAXED);
 	m->overflow |= len >= room;
 	m->count += m->overflow ? room - 1 : len;
 }
@@ -49,16 +52,17 @@ void shim_set_seq_size(size_t size)
 	seq_size = size;
 }
 
-/* As the kernel: once more, from the start, in twice the room.  Ours is small. */
-int shim_seq_read(shim_show_t show, void *private, const struct file *file,
-		  char **text)
+static size_t last_size;	/* atomic */
+
+size_t shim_seq_size(void)
 {
-	struct seq_file m = {
-		.size = seq_size ?: 32,
-		.private = private,
-		.file = file,
-	};
-	int ret;
+	return __atomic_load_n(&last_size, __ATOMIC_RELAXED);
+}
+
+/* As the kernel: once more, from the start, in twice the room.  Ours is small. */
+char *shim_show_fdinfo(struct file *file)
+{
+	struct seq_file m = { .size = seq_size ?: 32 };
 
 	for (;;) {
 		m.count = 0;
@@ -66,16 +70,33 @@ int shim_seq_read(shim_show_t show, void *private, const struct file *file,
 		m.buf = calloc(1, m.size);
 		if (!m.buf)
 			abort();
-		ret = show(&m, (void *)1);
-		if (ret || !m.overflow)
-			break;
+		file->f_op->show_fdinfo(&m, file);
+		if (!m.overflow) {
+			__atomic_store_n(&last_size, m.size, __ATOMIC_RELAXED);
+			return m.buf;
+		}
 		free(m.buf);
 		m.size *= 2;
 	}
-	if (ret)
-		m.buf[0] = 0;
-	*text = m.buf;
-	return ret;
+}
+
+char *shim_cut_line(char *text, const char *key)
+{
+	char line[32], *at, *end;
+
+	snprintf(line, sizeof(line), "\n%s:\t", key);
+	at = strstr(text, line);
+	end = at ? strchr(at + 1, '\n') : NULL;
+	if (!end)
+		SHIM_FAIL("no %s in \"%s\"", key, text);
+	else
+		memmove(at, end, strlen(end) + 1);
+	return text;
+}
+
+unsigned long shim_seq_pieces(void)
+{
+	return __atomic_exchange_n(&seq_pieces, 0, __ATOMIC_RELAXED);
 }
 
 /* Events */

@@ -117,6 +117,17 @@ void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
 	return xa->slots[i].entry;
 }
 
+void *xa_find_after(struct xarray *xa, unsigned long *index, unsigned long max,
+		    unsigned int filter)
+{
+	unsigned long next = *index + 1;
+	void *entry = next ? xa_find(xa, &next, max, filter) : NULL;
+
+	if (entry)
+		*index = next;
+	return entry;
+}
+
 void xa_destroy(struct xarray *xa)
 {
 	if (xa->nr)

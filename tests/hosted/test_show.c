@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What people see: the file vfio of a VM in debugfs, and the events */
+/* What people see: the fdinfo of the device, and the events */
 #include <sched.h>
 #include <stdio.h>
 
@@ -14,20 +14,13 @@
 #define WEAK			"0"
 #endif
 
-#if IS_ENABLED(CONFIG_SPAPR_TCE_IOMMU)
-#define IF_SPAPR(...)		__VA_ARGS__
-#else
-#define IF_SPAPR(...)
-#endif
-
 #define NR_NONCOHERENT(nr)	IF_NONCOHERENT("noncoherent:\t" #nr "\n")
 #define COHERENT		IF_NONCOHERENT("coherent:\tyes\n")
 #define NONCOHERENT		IF_NONCOHERENT("coherent:\tno\n")
-#define TABLES(nr)		IF_SPAPR("tables:\t" #nr "\n")
 
-#define VM(device, files, noncoherent)					\
-	"kvm-vfio:\t1\ndevice:\t" device "\nfiles:\t" #files "\n"	\
-	NR_NONCOHERENT(noncoherent) TABLES(0)
+#define VM(files, noncoherent)						\
+	"kvm-vfio:\t1\nvm-pid:\t1001\nfiles:\t" #files "\n"		\
+	NR_NONCOHERENT(noncoherent)
 #define GROUP(nr, state, protection)					\
 	"\ngroup:\t" #nr "\nstate:\t" state "\nprotection:\t" protection "\n"
 #define CDEV(nr, protection)						\
@@ -36,96 +29,63 @@
 #define PCI(name, open)			DEVICE(name, "vfio-pci", open)
 #define USERS(nr)			"users:\t" #nr "\n"
 
-#define MANY	300	/* more than there are buckets */
+#define MANY	300
 
-/* Opens the file of the VM with that fd. */
-static int open_show(int vm)
+/* All but the name of the VM, which is its address in the fake */
+static char *read_show(int dev)
 {
-	char name[16];
-
-	snprintf(name, sizeof(name), "%d-%d", FAKE_PID + 1, vm);
-	return user_open_show(name);
+	return shim_cut_line(user_read_fdinfo(dev), "vm");
 }
 
-static int read_show(int vm, char **text)
+static void expect_show(int dev, const char *want)
 {
-	int fd = open_show(vm), ret;
+	char *text = read_show(dev);
 
-	EXPECT(fd >= 0);
-	ret = user_read_show(fd, text);
-	EXPECT_EQ(shim_close(fd), 0);
-	return ret;
-}
-
-static void expect_show(int vm, const char *want)
-{
-	char *text;
-
-	EXPECT_EQ(read_show(vm, &text), 0);
 	EXPECT_STR(text, want);
 	free(text);
 }
 
-/* The same where the order is nobody's business: a record, and a record only */
-static void expect_record(int vm, const char *record)
+/* The same where the order of records does not matter: a record, and a record only */
+static void expect_record(int dev, const char *record)
 {
-	const char *found;
-	char *text;
+	char *text = read_show(dev), *found = strstr(text, record);
 
-	EXPECT_EQ(read_show(vm, &text), 0);
-	found = strstr(text, record);
 	if (!found || (found[strlen(record)] && found[strlen(record)] != '\n'))
 		SHIM_FAIL("no \"%s\" in \"%s\"", record, text);
 	free(text);
 }
 
-TEST(show_device, "show: a VM without a device, with an empty one, and again without")
+TEST(show_device, "show: an empty device, and another after it")
 {
-	struct vm vm = { .fd = user_create_vm() };
+	struct vm vm = new_vm();
 
-	expect_show(vm.fd, VM("no", 0, 0));
-	vm.dev = user_create_device(vm.fd, false);
-	expect_show(vm.fd, VM("yes", 0, 0));
+	expect_show(vm.dev, VM(0, 0));
 	EXPECT_EQ(shim_close(vm.dev), 0);
-	expect_show(vm.fd, VM("no", 0, 0));
+	vm.dev = user_create_device(vm.fd, false);
+	expect_show(vm.dev, VM(0, 0));
 	EXPECT_EQ(counts.symbol_gets, 0);
 }
 
-/* kvm->devices has those of other kinds, too. */
-TEST(show_other_device, "show: a device of another kind is not ours")
+/* Each fd tells of its own VM, whatever became of the number of the VM's fd. */
+TEST(show_twice, "show: the VM outlives its fd, whose number is another VM's")
 {
-	static const struct kvm_device_ops ops = { .name = "another" };
-	struct kvm_device other = { .ops = &ops };
-	int vm = user_create_vm(), dev;
+	struct vm vm = new_vm(), next;
+	char name[40], *text;
 
-	mutex_lock(&fake_vm(vm)->lock);
-	list_add(&other.vm_node, &fake_vm(vm)->devices);
-	mutex_unlock(&fake_vm(vm)->lock);
-	expect_show(vm, VM("no", 0, 0));
-	dev = user_create_device(vm, false);
-	EXPECT(dev >= 0);
-	expect_show(vm, VM("yes", 0, 0));
-	EXPECT_EQ(shim_close(dev), 0);
-	expect_show(vm, VM("no", 0, 0));
-	list_del(&other.vm_node);
-}
-
-/* As long as a device's fd keeps the VM, so does the directory keep its name. */
-TEST(show_twice, "show: the VM outlives its fd, the next one has no directory")
-{
-	struct vm vm = new_vm();
-	int next;
-
+	snprintf(name, sizeof(name), "kvm-vfio:\t1\nvm:\t%p\n", fake_vm(vm.fd));
 	EXPECT_EQ(shim_close(vm.fd), 0);
-	next = user_create_vm();
-	EXPECT_EQ(next, vm.fd);
-	EXPECT(IS_ERR(fake_vm(next)->debugfs_dentry));
-	expect_show(vm.fd, VM("yes", 0, 0));
-	EXPECT_EQ(shim_close(vm.dev), 0);
-	EXPECT_EQ(open_show(next), -ENOENT);
-	EXPECT_EQ(shim_close(next), 0);
-	next = user_create_vm();
-	expect_show(next, VM("no", 0, 0));
+	user_set_mm(2);
+	next = new_vm();
+	EXPECT_EQ(next.fd, vm.fd);
+	text = user_read_fdinfo(vm.dev);
+	EXPECT(strstr(text, name) == text);
+	free(text);
+	text = user_read_fdinfo(next.dev);
+	EXPECT(!strstr(text, name));
+	free(text);
+	expect_show(vm.dev, VM(0, 0));
+	expect_record(next.dev, "vm-pid:\t1002\nfiles:\t0\n" NR_NONCOHERENT(0));
+	user_set_mm(1);
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
@@ -136,20 +96,20 @@ TEST(show_group, "show: a group in a type1 container, its devices open and close
 	int device;
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:01.0", "closed") PCI("0000:00:00.0", "closed")
 		    USERS(0) COHERENT);
 	device = user_get_device(group.fd, &group.ig->devices[1]);
 	EXPECT(device >= 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:01.0", "open") PCI("0000:00:00.0", "closed")
 		    USERS(0) COHERENT);
 	EXPECT_EQ(shim_close(device), 0);
 	host_unbind(&group.ig->devices[1]);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
-	expect_show(vm.fd, VM("yes", 0, 0));
+	expect_show(vm.dev, VM(0, 0));
 }
 
 /* As it was counted at ADD, whatever comes later */
@@ -162,13 +122,13 @@ TEST(show_noncoherent, "show: a group that is not coherent, also once it is revo
 	weak.ig->devices[0].capable = false;
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
 	weak.ig->domain_coherent = true;
-	expect_show(vm.fd, VM("yes", 1, 1) GROUP(0, "held", "vfio-iommu-type1")
+	expect_show(vm.dev, VM(1, 1) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) NONCOHERENT);
 	host_take_back(weak.ig, true);
-	expect_show(vm.fd, VM("yes", 1, 1) GROUP(0, "revoked", "none")
+	expect_show(vm.dev, VM(1, 1) GROUP(0, "revoked", "none")
 		    USERS(0) NONCOHERENT);
 	EXPECT_EQ(user_del(vm.dev, weak.fd), 0);
-	expect_show(vm.fd, VM("yes", 0, 0));
+	expect_show(vm.dev, VM(0, 0));
 }
 
 TEST(show_iommufd, "show: a group on an iommufd, and a new one after it was revoked")
@@ -178,16 +138,16 @@ TEST(show_iommufd, "show: a group on an iommufd, and a new one after it was revo
 	struct group old = open_group(host_group(VFIO_IOMMU, 1), iommufd), new;
 
 	EXPECT_EQ(user_add(vm.dev, old.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "iommufd")
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "iommufd")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 	host_take_back(old.ig, false);
 	host_bind(old.ig->devices);
 	new = open_group(old.ig, iommufd);
 	EXPECT_EQ(user_add(vm.dev, new.fd), 0);
-	expect_record(vm.fd, GROUP(0, "revoked", "none") USERS(0) COHERENT);
-	expect_record(vm.fd, GROUP(0, "held", "iommufd")
+	expect_record(vm.dev, GROUP(0, "revoked", "none") USERS(0) COHERENT);
+	expect_record(vm.dev, GROUP(0, "held", "iommufd")
 		      PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
-	expect_record(vm.fd, VM("yes", 2, 0));
+	expect_record(vm.dev, VM(2, 0));
 }
 
 TEST(show_container, "show: a driver of a kind that is not known; an mdev")
@@ -198,12 +158,12 @@ TEST(show_container, "show: a driver of a kind that is not known; an mdev")
 				       user_open_container());
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-noiommu")
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "vfio-noiommu")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	EXPECT_EQ(user_set_iommu(mdev.container), 0);
 	EXPECT_EQ(user_add(vm.dev, mdev.fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 0) GROUP(1, "held", "vfio-iommu-type1")
+	expect_show(vm.dev, VM(1, 0) GROUP(1, "held", "vfio-iommu-type1")
 		    DEVICE("0000:01:00.0", "mdev", "closed") USERS(0) COHERENT);
 }
 
@@ -216,21 +176,21 @@ TEST(show_users, "show: other VMs that hold the same group")
 	EXPECT_EQ(user_add(vms[0].dev, other.fd), 0);
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(user_add(vms[i].dev, group.fd), 0);
-	expect_record(vms[0].fd, GROUP(0, "held", "vfio-iommu-type1")
+	expect_record(vms[0].dev, GROUP(0, "held", "vfio-iommu-type1")
 		      PCI("0000:00:00.0", "closed") USERS(2) COHERENT);
-	expect_record(vms[0].fd, GROUP(1, "held", "vfio-iommu-type1")
+	expect_record(vms[0].dev, GROUP(1, "held", "vfio-iommu-type1")
 		      PCI("0000:01:00.0", "closed") USERS(0) COHERENT);
-	expect_record(vms[0].fd, VM("yes", 2, 0));
+	expect_record(vms[0].dev, VM(2, 0));
 	EXPECT_EQ(shim_close(vms[0].dev), 0);
 	for (int i = 1; i < 3; i++)
-		expect_show(vms[i].fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
+		expect_show(vms[i].dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
 			    PCI("0000:00:00.0", "closed") USERS(1) COHERENT);
 	EXPECT_EQ(user_del(vms[1].dev, group.fd), 0);
-	expect_show(vms[2].fd, VM("yes", 1, 0) GROUP(0, "held", "vfio-iommu-type1")
+	expect_show(vms[2].dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
 }
 
-/* So many that files share a bucket of the hashes: each once, each on its own */
+/* Each once, each on its own */
 TEST(show_many, "show: many groups, each with users of its own")
 {
 	struct vm vm = new_vm();
@@ -239,8 +199,8 @@ TEST(show_many, "show: many groups, each with users of its own")
 
 	for (int i = 0; i < MANY; i++)
 		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
-	expect_record(vm.fd, VM("yes", 300, 0));
-	EXPECT_EQ(read_show(vm.fd, &text), 0);
+	expect_record(vm.dev, VM(300, 0));
+	text = user_read_fdinfo(vm.dev);
 	for (at = text; (at = strstr(at, USERS(0))); at++)
 		nr++;
 	EXPECT_EQ(nr, MANY);
@@ -266,7 +226,7 @@ TEST(show_nothing_changes, "show: looking changes nothing")
 		before = fake_snapshot();
 		log_start();
 		trace_start();
-		expect_record(vm.fd, VM("yes", 1, 0));
+		expect_record(vm.dev, VM(1, 0));
 		EXPECT_STR(trace_stop(), "");
 		EXPECT_LOG("");
 		after = fake_snapshot();
@@ -289,15 +249,15 @@ TEST(show_cdev, "show: a cdev that is not bound, is bound, is of others, too")
 
 	ig->devices[2].capable = false;
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 1) CDEV(2, "none")
+	expect_show(vm.dev, VM(1, 1) CDEV(2, "none")
 		    PCI("0000:00:02.0", "closed") USERS(0) NONCOHERENT);
 	EXPECT_EQ(user_bind(fd, user_open_iommufd()), 0);
 	EXPECT_EQ(user_add(other.dev, fd), 0);
 	EXPECT_EQ(shim_close(fd), 0);
-	expect_show(vm.fd, VM("yes", 1, 1) CDEV(2, "iommufd")
+	expect_show(vm.dev, VM(1, 1) CDEV(2, "iommufd")
 		    PCI("0000:00:02.0", "open") USERS(1) NONCOHERENT);
 	EXPECT_EQ(shim_close(other.dev), 0);
-	expect_show(vm.fd, VM("yes", 1, 1) CDEV(2, "iommufd")
+	expect_show(vm.dev, VM(1, 1) CDEV(2, "iommufd")
 		    PCI("0000:00:02.0", "open") USERS(0) NONCOHERENT);
 }
 
@@ -311,11 +271,11 @@ TEST(show_cdevs, "show: two files of one device")
 	EXPECT_EQ(user_bind(a, user_open_iommufd()), 0);
 	EXPECT_EQ(user_add(vm.dev, a), 0);
 	EXPECT_EQ(user_add(vm.dev, b), 0);
-	expect_record(vm.fd, CDEV(0, "iommufd") PCI("0000:00:00.0", "open")
+	expect_record(vm.dev, CDEV(0, "iommufd") PCI("0000:00:00.0", "open")
 		      USERS(0) COHERENT);
-	expect_record(vm.fd, CDEV(0, "none") PCI("0000:00:00.0", "open")
+	expect_record(vm.dev, CDEV(0, "none") PCI("0000:00:00.0", "open")
 		      USERS(0) COHERENT);
-	expect_record(vm.fd, VM("yes", 2, 0));
+	expect_record(vm.dev, VM(2, 0));
 }
 #endif
 
@@ -332,13 +292,13 @@ static void expect_spapr(struct vm *vm, int type, int mm, const char *want)
 		EXPECT_EQ(user_register_memory(group.container), 0);
 	user_set_mm(1);
 	EXPECT_EQ(user_add(vm->dev, group.fd), 0);
-	snprintf(record, sizeof(record), VM("yes", 1, 0) "\ngroup:\t%d\n"
+	snprintf(record, sizeof(record), VM(1, 0) "\ngroup:\t%d\n"
 		 "state:\theld\nprotection:\t%s\n" PCI("0000:%02x:00.0", "closed")
 		 USERS(0) COHERENT, group.ig->id, want, group.ig->id);
 	/* It was told at ADD: whoever looks has no part in it. */
 	for (int looking = 1; looking <= 2; looking++) {
 		user_set_mm(looking);
-		expect_show(vm->fd, record);
+		expect_show(vm->dev, record);
 	}
 	user_set_mm(1);
 	EXPECT_EQ(user_del(vm->dev, group.fd), 0);
@@ -354,156 +314,145 @@ TEST(show_spapr, "show: containers of SPAPR TCE v1, v2, and of another mm")
 	expect_spapr(&vm, VFIO_SPAPR_TCE_v2_IOMMU, 2, "iommu-vfio-powerpc");
 }
 
-/* What the TCE code has to say: first with the VM, and after all files. */
-TEST(show_tables, "show: tables are told of first and last")
+#endif
+
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
+/*
+ * seq_file begins again, in twice the room, when a text does not fit.  With many members
+ * nothing is made until the room is enough.
+ */
+TEST(show_work, "show: the text of many files is made once")
+{
+	struct vm vm = new_vm();
+	unsigned long none, one, all;
+
+	shim_set_seq_size(4096);
+	shim_seq_pieces();
+	free(user_read_fdinfo(vm.dev));
+	none = shim_seq_pieces();
+	EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
+	free(user_read_fdinfo(vm.dev));
+	one = shim_seq_pieces() - none;
+	for (int i = 1; i < MANY; i++)
+		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
+	free(user_read_fdinfo(vm.dev));
+	all = shim_seq_pieces() - none;
+	EXPECT_EQ(all, MANY * one);
+}
+
+/* The reader keeps the device's file, so it must not take long. */
+TEST(show_most, "show: of very many files, those that are shown are all that costs")
+{
+	struct vm vm = new_vm();
+	unsigned int before, nr = 0;
+	char *text, *at;
+
+	for (int i = 0; i < 2100; i++) {
+		struct group group = new_group(1);
+
+		EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+		EXPECT_EQ(shim_close(group.fd), 0);
+		EXPECT_EQ(shim_close(group.container), 0);
+	}
+	shim_set_seq_size(4096);
+	before = shim_rescheds;
+	text = user_read_fdinfo(vm.dev);
+	EXPECT_EQ(shim_rescheds - before, 1024);
+	EXPECT_EQ(shim_seq_size(), 262144);
+	EXPECT(strstr(text, "files:\t2100\n"));
+	for (at = text; (at = strstr(at, USERS(0))); at++)
+		nr++;
+	EXPECT_EQ(nr, 1024);
+	free(text);
+}
+
+/* A reader holds the device's lock for one member at a time. */
+static struct {
+	struct vm vm;
+	int other;
+	unsigned int waits;
+} between;
+
+static void between_members(void)
+{
+	if (between.waits++ == 1)
+		EXPECT_EQ(user_add(between.vm.dev, between.other), 0);
+	else if (between.waits == 4)
+		EXPECT_EQ(user_del(between.vm.dev, between.other), 0);
+}
+
+TEST(show_changes, "show: files come and go while the text is made")
+{
+	struct vm vm = new_vm();
+	char *text;
+
+	between.vm = vm;
+	between.waits = 0;
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
+	between.other = new_group(1).fd;
+	shim_set_seq_size(4096);
+	shim_at_resched = between_members;
+	text = user_read_fdinfo(vm.dev);
+	shim_at_resched = NULL;
+	EXPECT(between.waits >= 5);
+	for (int i = 0; i < 5; i++) {
+		char group[24];
+
+		snprintf(group, sizeof(group), "\ngroup:\t%d\n", i);
+		EXPECT(strstr(text, group));
+	}
+	free(text);
+}
+
+/* The rest would be made for nobody. */
+TEST(show_killed, "show: stops when the reader is killed while it waits for the lock")
+{
+	struct vm vm = new_vm();
+	unsigned int before;
+	int n = 0;
+
+	for (int i = 0; i < 20; i++)
+		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
+	shim_set_seq_size(1 << 20);
+	do {
+		before = shim_rescheds;
+		shim_fault_arm(++n);
+		free(user_read_fdinfo(vm.dev));
+		EXPECT_EQ(shim_rescheds - before, min(n - 1, 20));
+	} while (shim_fault_disarm());
+	/* Once at the start, and after each member */
+	EXPECT_EQ(n, 20 + 2);
+}
+
+/* More devices than the size of the buffer allows for */
+TEST(show_full, "show: stops when the buffer is full")
+{
+	struct vm vm = new_vm();
+	unsigned int before;
+
+	for (int i = 0; i < MANY; i++)
+		EXPECT_EQ(user_add(vm.dev, new_group(GROUP_DEVICES).fd), 0);
+	shim_set_seq_size(MANY * 165);
+	before = shim_rescheds;
+	free(user_read_fdinfo(vm.dev));
+	EXPECT(shim_rescheds - before > MANY);
+	EXPECT(shim_rescheds - before < 2 * MANY);
+}
+
+/* Neither the group's lock, which an open of a device holds, nor that of others */
+TEST(show_locks, "show: waits for no lock that user space can have held")
 {
 	struct vm vm = new_vm();
 	struct group group = new_group(1);
 
-	user_create_tce(vm.fd, 1);
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	expect_record(vm.fd, NR_NONCOHERENT(0) "tables:\t1\n" GROUP(0, "held", "vfio-iommu-type1")
-		      PCI("0000:00:00.0", "closed") USERS(0) COHERENT "\ntable:\n");
-	EXPECT_EQ(shim_close(vm.dev), 0);
-	expect_record(vm.fd, NR_NONCOHERENT(0) "tables:\t1\n\ntable:\n");
+	shim_forbid = &fake_group(group.fd)->group_lock;
+	expect_show(vm.dev, VM(1, 0) GROUP(0, "held", "vfio-iommu-type1")
+		    PCI("0000:00:00.0", "closed") USERS(0) COHERENT);
+	shim_forbid = NULL;
 }
 #endif
-
-/* What others do while somebody reads, held before the second lock */
-
-static struct {
-	struct vm vm;
-	bool closed;
-	unsigned int objects;	/* afterwards */
-	pthread_t thread;
-} gone;
-
-static void gone_close_device(struct mutex *m)
-{
-	if (strcmp(m->dep.name, "&kv->lock") || gone.closed)
-		return;
-	gone.closed = true;
-	EXPECT_EQ(shim_close(gone.vm.dev), 0);
-	gone.objects = shim_live_objects();
-}
-
-/* The reader keeps nothing but the device's memory. */
-TEST(show_closed, "show: the device is closed when it was just found")
-{
-	struct vm vm = new_vm();
-
-	gone.vm = vm;
-	gone.closed = false;
-#if IS_ENABLED(CONFIG_VFIO_GROUP)
-	EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
-#endif
-	shim_before_lock = gone_close_device;
-	/* Read twice over, as the first buffer is small: now without a device. */
-	expect_show(vm.fd, VM("no", 0, 0));
-	EXPECT(gone.closed);
-	EXPECT_EQ(gone.objects, 1);
-	EXPECT_EQ(shim_live_objects(), 0);
-	EXPECT_EQ(counts.symbol_refs, 0);
-	gone.vm.dev = user_create_device(vm.fd, false);
-	gone.closed = false;
-	shim_set_seq_size(4096);
-	expect_show(vm.fd, VM("yes", 0, 0));
-	EXPECT(gone.closed);
-	EXPECT_EQ(shim_live_objects(), 0);
-}
-
-static void *gone_close_vm(void *unused)
-{
-	EXPECT_EQ(shim_close(gone.vm.dev), 0);
-	EXPECT_EQ(shim_close(gone.vm.fd), 0);
-	EXPECT_EQ(counts.vms, 0);
-	return NULL;
-}
-
-static void gone_wait(struct mutex *m)
-{
-	if (gone.closed)
-		return;
-	gone.closed = true;
-	pthread_create(&gone.thread, NULL, gone_close_vm, NULL);
-	while (!fake_debugfs_waiting() && fake_read(counts.vms))
-		sched_yield();
-	EXPECT_EQ(fake_read(counts.vms), 1);
-}
-
-/* @lock: the one that the reader is about to take when the VM is closed */
-static void gone_vm(void (*hook)(struct mutex *m))
-{
-	struct vm vm = new_vm();
-	int fd = open_show(vm.fd);
-	char *text;
-
-	gone.vm = vm;
-	gone.closed = false;
-	shim_set_seq_size(4096);
-	shim_before_lock = hook;
-	EXPECT_EQ(user_read_show(fd, &text), 0);
-	EXPECT(gone.closed);
-	pthread_join(gone.thread, NULL);
-	free(text);
-	EXPECT_EQ(user_read_show(fd, &text), -EIO);
-	free(text);
-	EXPECT_EQ(shim_live_objects(), 0);
-	fake_end();
-}
-
-static void gone_wait_second(struct mutex *m)
-{
-	if (!strcmp(m->dep.name, "&kv->lock"))
-		gone_wait(m);
-}
-
-TEST(show_vm_closed, "show: the VM goes when its last reader has left")
-{
-	gone_vm(gone_wait);
-	gone_vm(gone_wait_second);
-}
-
-/* @points: locks at which a signal may come, in all rounds */
-static void signals(struct vm *vm, int points)
-{
-	char *before = fake_snapshot(), *after, *text, *want;
-	const char *what;
-	int n = 0, ret;
-
-	EXPECT_EQ(read_show(vm->fd, &want), 0);
-	do {
-		shim_fault_arm(++n);
-		ret = read_show(vm->fd, &text);
-		what = shim_fault_disarm();
-		EXPECT_EQ(ret, what ? -EINTR : 0);
-		EXPECT_STR(text, what ? "" : want);
-		free(text);
-		after = fake_snapshot();
-		EXPECT_STR(after, before);
-		free(after);
-	} while (what);
-	free(before);
-	free(want);
-	EXPECT_EQ(n, points + 1);
-	EXPECT_EQ(shim_close(vm->dev), 0);
-	EXPECT_EQ(shim_live_objects(), 0);
-}
-
-TEST(show_signal, "show: EINTR by a signal at each lock, and nothing is kept")
-{
-	struct vm vm = new_vm();
-
-	/* In either round, as the first buffer is small */
-	signals(&vm, 2 * 2);
-#if IS_ENABLED(CONFIG_VFIO_GROUP)
-	vm.dev = user_create_device(vm.fd, false);
-	for (int i = 0; i < 3; i++)
-		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
-	shim_set_seq_size(4096);
-	signals(&vm, 2);
-#endif
-}
 
 /* Events: a line each, in their order */
 

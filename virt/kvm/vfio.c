@@ -30,13 +30,11 @@
  * kvm->lock and takes the device off the VM's list: no second device is made before.
  */
 #include <linux/cleanup.h>
-#include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -57,6 +55,10 @@
 #else
 #define KVM_VFIO_NONCOHERENT	false
 #endif
+
+/* How many members fdinfo shows, and what most of them need of its buffer in bytes */
+#define KVM_VFIO_SHOWN		1024U
+#define KVM_VFIO_SHOWN_SIZE	160
 
 /**
  * struct kvm_vfio_symbols - functions of vfio.ko, without which KVM must load
@@ -86,8 +88,7 @@ struct kvm_vfio_member {
 
 /**
  * struct kvm_vfio - the KVM-VFIO device of one VM
- * @lock: guards all below but @readers and @kvm
- * @readers: of the file in debugfs, and one more until the device is released
+ * @lock: guards all below but @kvm
  * @kvm: the VM, pinned by the fd of the device; constant
  * @vfio: VFIO's functions, NULL while there are no members
  * @nr_members: files held
@@ -95,8 +96,7 @@ struct kvm_vfio_member {
  * @members: the files held, by the address of the struct file
  */
 struct kvm_vfio {
-	struct mutex lock;	/* guards all below but readers and kvm */
-	refcount_t readers;
+	struct mutex lock;	/* guards all below but kvm */
 	struct kvm *kvm;
 	struct kvm_vfio_symbols vfio;
 	unsigned int nr_members;
@@ -442,16 +442,72 @@ static int kvm_vfio_set_attr(struct kvm_device *dev,
 		kvm_vfio_add(dev->private, fd) : kvm_vfio_del(dev->private, fd);
 }
 
-static void kvm_vfio_put(struct kvm_vfio *kv)
+static void kvm_vfio_show_counts(struct seq_file *m, struct kvm_vfio *kv)
 {
-	if (!refcount_dec_and_test(&kv->readers))
-		return;
-	xa_destroy(&kv->members);
-	mutex_destroy(&kv->lock);
-	kfree(kv);
+	lockdep_assert_held(&kv->lock);
+
+	seq_puts(m, "kvm-vfio:\t1\n");
+	seq_printf(m, "vm:\t%p\n", kv->kvm);
+	seq_printf(m, "vm-pid:\t%d\n", kv->kvm->userspace_pid);
+	seq_printf(m, "files:\t%u\n", kv->nr_members);
+	if (KVM_VFIO_NONCOHERENT)
+		seq_printf(m, "noncoherent:\t%u\n", kv->nr_noncoherent);
 }
 
-/* The last fd of the device is closed.  A reader in debugfs may still come. */
+static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
+				 struct kvm_vfio_member *member)
+{
+	lockdep_assert_held(&kv->lock);
+
+	seq_putc(m, '\n');
+	kv->vfio.show(&member->user, m);
+	if (KVM_VFIO_NONCOHERENT)
+		seq_printf(m, "coherent:\t%s\n",
+			   member->user.coherent ? "yes" : "no");
+}
+
+/*
+ * See Documentation/ABI/testing/procfs-kvm-vfio.
+ *
+ * When the buffer is full, the caller tries again from the start with one twice as
+ * large.  So nothing is shown as long as the buffer is clearly too small.
+ *
+ * A reader keeps the device from being released, as an fd does, so reading is quick
+ * even if there are very many members: the rest is not shown.  The lock is dropped
+ * after each member, so that ADD and DEL wait for one at most.
+ */
+static void kvm_vfio_show_fdinfo(struct kvm_device *dev, struct seq_file *m)
+{
+	struct kvm_vfio *kv = dev->private;
+	struct kvm_vfio_member *member;
+	unsigned long key = 0;
+	unsigned int nr;
+	char *buf;
+
+	if (mutex_lock_killable(&kv->lock))
+		return;
+	nr = min(kv->nr_members, KVM_VFIO_SHOWN);
+	if (seq_get_buf(m, &buf) / KVM_VFIO_SHOWN_SIZE < nr) {
+		mutex_unlock(&kv->lock);
+		seq_commit(m, -1);
+		return;
+	}
+	kvm_vfio_show_counts(m, kv);
+
+	member = xa_find(&kv->members, &key, ULONG_MAX, XA_PRESENT);
+	for (nr = 0; member && nr < KVM_VFIO_SHOWN; nr++) {
+		kvm_vfio_show_member(m, kv, member);
+		mutex_unlock(&kv->lock);
+		cond_resched();
+		if (seq_has_overflowed(m) || mutex_lock_killable(&kv->lock))
+			return;
+		member = xa_find_after(&kv->members, &key, ULONG_MAX,
+				       XA_PRESENT);
+	}
+	mutex_unlock(&kv->lock);
+}
+
+/* The last fd of the device is closed. */
 static void kvm_vfio_release_unlocked(struct kvm_device *dev)
 {
 	struct kvm_vfio *kv = dev->private;
@@ -470,7 +526,11 @@ static void kvm_vfio_release_unlocked(struct kvm_device *dev)
 /* Follows, under kvm->lock, once the device is off the VM's list */
 static void kvm_vfio_release(struct kvm_device *dev)
 {
-	kvm_vfio_put(dev->private);
+	struct kvm_vfio *kv = dev->private;
+
+	xa_destroy(&kv->members);
+	mutex_destroy(&kv->lock);
+	kfree(kv);
 	kfree(dev);
 }
 
@@ -483,6 +543,7 @@ static const struct kvm_device_ops kvm_vfio_ops = {
 	.release = kvm_vfio_release,
 	.set_attr = kvm_vfio_set_attr,
 	.has_attr = kvm_vfio_has_attr,
+	.show_fdinfo = kvm_vfio_show_fdinfo,
 };
 
 static int kvm_vfio_create(struct kvm_device *dev, u32 type)
@@ -501,139 +562,10 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
 		return -ENOMEM;
 
 	mutex_init(&kv->lock);
-	refcount_set(&kv->readers, 1);
 	xa_init_flags(&kv->members, XA_FLAGS_ACCOUNT);
 	kv->kvm = dev->kvm;
 	dev->private = kv;
 	return 0;
-}
-
-/*
- * debugfs: the file vfio of a VM, see Documentation/ABI/testing/debugfs-kvm-vfio
- *
- * While the text is made, the file is not removed, and the VM with its directory
- * neither.  Not longer: user space may take its time to read, and whoever puts the VM
- * last may hold locks of VFIO.  The device may be gone when kv->lock is taken; then it
- * has no members.
- */
-static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
-				 struct kvm_vfio_member *member)
-{
-	lockdep_assert_held(&kv->lock);
-
-	seq_putc(m, '\n');
-	kv->vfio.show(&member->user, m);
-	if (KVM_VFIO_NONCOHERENT)
-		seq_printf(m, "coherent:\t%s\n",
-			   member->user.coherent ? "yes" : "no");
-}
-
-/* @kv: NULL if the VM has no device */
-static void kvm_vfio_show_counts(struct seq_file *m, struct kvm *kvm,
-				 struct kvm_vfio *kv)
-{
-	seq_puts(m, "kvm-vfio:\t1\n");
-	seq_printf(m, "device:\t%s\n", kv ? "yes" : "no");
-	seq_printf(m, "files:\t%u\n", kv ? kv->nr_members : 0);
-	if (KVM_VFIO_NONCOHERENT)
-		seq_printf(m, "noncoherent:\t%u\n", kv ? kv->nr_noncoherent : 0);
-	kvm_spapr_tce_show_counts(m, kvm);
-}
-
-static void kvm_vfio_show_device(struct seq_file *m, struct kvm *kvm,
-				 struct kvm_vfio *kv)
-{
-	struct kvm_vfio_member *member;
-	unsigned long key;
-
-	lockdep_assert_held(&kv->lock);
-
-	kvm_vfio_show_counts(m, kvm, kv);
-	xa_for_each(&kv->members, key, member)
-		kvm_vfio_show_member(m, kv, member);
-}
-
-/* The VM's device if it has one: not to go before kvm_vfio_put(). */
-static struct kvm_vfio *kvm_vfio_get(struct kvm *kvm)
-{
-	struct kvm_device *dev;
-	struct kvm_vfio *kv;
-
-	lockdep_assert_held(&kvm->lock);
-
-	list_for_each_entry(dev, &kvm->devices, vm_node) {
-		if (dev->ops != &kvm_vfio_ops)
-			continue;
-		kv = dev->private;
-		refcount_inc(&kv->readers);
-		return kv;
-	}
-	return NULL;
-}
-
-static int kvm_vfio_show(struct seq_file *m, struct kvm *kvm)
-{
-	struct kvm_vfio *kv;
-	int ret;
-
-	ret = mutex_lock_interruptible(&kvm->lock);
-	if (ret)
-		return ret;
-	kv = kvm_vfio_get(kvm);
-	mutex_unlock(&kvm->lock);
-
-	if (kv) {
-		ret = mutex_lock_interruptible(&kv->lock);
-		if (!ret) {
-			kvm_vfio_show_device(m, kvm, kv);
-			mutex_unlock(&kv->lock);
-		}
-		kvm_vfio_put(kv);
-	} else {
-		kvm_vfio_show_counts(m, kvm, NULL);
-	}
-	if (!ret)
-		kvm_spapr_tce_show(m, kvm);
-	return ret;
-}
-
-static int kvm_vfio_debugfs_show(struct seq_file *m, void *unused)
-{
-	struct dentry *dentry = m->file->f_path.dentry;
-	int ret = debugfs_file_get(dentry);
-
-	if (ret)
-		return ret;
-	ret = kvm_vfio_show(m, m->private);
-	debugfs_file_put(dentry);
-	return ret;
-}
-DEFINE_SHOW_ATTRIBUTE(kvm_vfio_debugfs);
-
-/**
- * kvm_vfio_create_debugfs - Have a file in the directory of a new VM
- * @kvm: the VM, which nobody can reach yet but by its directory
- *
- * Context: Process context, may sleep.
- */
-void kvm_vfio_create_debugfs(struct kvm *kvm)
-{
-	kvm_spapr_tce_init_counts(kvm);
-	debugfs_create_file_unsafe("vfio", 0444, kvm->debugfs_dentry, kvm,
-				   &kvm_vfio_debugfs_fops);
-}
-
-/**
- * kvm_vfio_destroy_debugfs - The directory is gone, and with it the file
- * @kvm: the VM, which nobody can reach any more
- *
- * Also if there never was one.
- *
- * Context: Process context, may sleep.  Cannot fail.
- */
-void kvm_vfio_destroy_debugfs(struct kvm *kvm)
-{
-	kvm_spapr_tce_free_counts(kvm);
 }
 
 int kvm_vfio_ops_init(void)

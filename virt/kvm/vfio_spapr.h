@@ -11,7 +11,6 @@
 struct file;
 struct iommu_group;
 struct kvm;
-struct seq_file;
 struct vfio_external_user;
 
 struct kvm_spapr_tce_holder {
@@ -39,22 +38,6 @@ static inline void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
 {
 }
 
-static inline void kvm_spapr_tce_init_counts(struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_free_counts(struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_show_counts(struct seq_file *m,
-					     struct kvm *kvm)
-{
-}
-
-static inline void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
-{
-}
 #endif /* CONFIG_SPAPR_TCE_IOMMU */
 
 #endif /* __KVM_VFIO_SPAPR_H */

@@ -36,7 +36,7 @@
  *
  * Locks
  *
- *	tce_mutex	tables, links, holders, attachments come and go, and tce_vms.
+ *	tce_mutex	tables, links, holders and attachments come and go.
  *			Inside VFIO's group lock (join, attach) and the KVM-VFIO
  *			device's lock (detach).  kvm->lock is not needed.
  *	table->lock	inside tce_mutex
@@ -576,10 +576,78 @@ static int tce_table_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static const char *tce_state(long left)
+{
+	switch (left) {
+	case 0:
+		return "live";
+	case TCE_LEFT_CONTAINER:
+		return "container";
+	default:
+		return "gone";
+	}
+}
+
+static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
+{
+	struct tce_attachment *attachment;
+	unsigned int nr = 0;
+	struct tce_link *link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	guard(rcu)();
+	list_for_each_entry(link, &table->links, node) {
+		nr++;
+		list_for_each_entry(attachment, &link->attachments, node)
+			seq_printf(m, "group:\t%d %s\n", attachment->holder->user->group,
+				   tce_state(tce_attachment_left(attachment)));
+	}
+	seq_printf(m, "hardware:\t%u\n", nr);
+}
+
+static void tce_show_outcomes(struct seq_file *m, struct kvmppc_tce_table *table)
+{
+	static const struct trace_print_flags names[] = { TCE_LEFT_NAMES };
+	u64 counts[TCE_NR_OUTCOMES], left = 0;
+	unsigned int i;
+
+	for (i = 0; i < TCE_NR_OUTCOMES; i++)
+		counts[i] = atomic64_read(&table->outcomes[i]);
+	for (i = TCE_REFUSED + 1; i < TCE_NR_OUTCOMES; i++)
+		left += counts[i];
+	seq_printf(m, "done:\t%llu\n", counts[TCE_DONE]);
+	seq_printf(m, "refused:\t%llu\n", counts[TCE_REFUSED]);
+	seq_printf(m, "left:\t%llu\n", left);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].mask != TCE_LEFT_TABLE)
+			seq_printf(m, "left-%s:\t%llu\n", names[i].name,
+				   counts[names[i].mask]);
+}
+
+/* See Documentation/ABI/testing/procfs-kvm-vfio. */
+static void tce_table_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kvmppc_tce_table *table = file->private_data;
+
+	seq_puts(m, "kvm-spapr-tce:\t1\n");
+	seq_printf(m, "vm:\t%p\n", table->kvm);
+	seq_printf(m, "vm-pid:\t%d\n", table->kvm->userspace_pid);
+	seq_printf(m, "liobn:\t0x%llx\n", table->liobn);
+	seq_printf(m, "window:\t0x%llx 0x%llx\n",
+		   table->offset << table->page_shift,
+		   table->size << table->page_shift);
+	seq_printf(m, "page-size:\t%llu\n", 1ULL << table->page_shift);
+	scoped_guard(mutex, &tce_mutex)
+		tce_show_links(m, table);
+	tce_show_outcomes(m, table);
+}
+
 static const struct file_operations tce_table_fops = {
 	.owner = THIS_MODULE,
 	.mmap = tce_table_mmap,
 	.release = tce_table_release,
+	.show_fdinfo = tce_table_show_fdinfo,
 };
 
 static struct kvmppc_tce_table *
@@ -668,39 +736,6 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 	return ret;
 }
 
-/*
- * Counts, and what people see of the tables
- */
-
-/**
- * struct tce_vm - what is counted of a VM beside its tables
- * @node: in the hash of all of them; tce_mutex to change it, RCU to walk it
- * @kvm: the VM, which is there for longer
- * @missing: hypercalls for tables that are not here
- * @rcu: to free it
- */
-struct tce_vm {
-	struct hlist_node node;
-	struct kvm *kvm;
-	atomic64_t missing;
-	struct rcu_head rcu;
-};
-
-static DEFINE_HASHTABLE(tce_vms, 8);
-
-static struct tce_vm *tce_vm_find(struct kvm *kvm)
-{
-	struct tce_vm *vm;
-
-	lockdep_assert(rcu_read_lock_held() || lockdep_is_held(&tce_mutex));
-
-	hash_for_each_possible_rcu(tce_vms, vm, node, (unsigned long)kvm,
-				   lockdep_is_held(&tce_mutex))
-		if (vm->kvm == kvm)
-			return vm;
-	return NULL;
-}
-
 /**
  * kvmppc_tce_answer - Count a hypercall that came to anything but H_SUCCESS
  * @kvm: the VM
@@ -718,155 +753,12 @@ static struct tce_vm *tce_vm_find(struct kvm *kvm)
 long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
 		       u64 ioba, u64 npages, long outcome)
 {
-	struct tce_vm *vm;
-
 	if (outcome == H_PARAMETER) {
 		atomic64_inc(&table->outcomes[TCE_REFUSED]);
 		return outcome;
 	}
 	trace_kvm_vfio_tce_fallback(kvm->userspace_pid, liobn, ioba, npages, outcome);
-	if (table) {
+	if (table)
 		atomic64_inc(&table->outcomes[outcome]);
-		return H_TOO_HARD;
-	}
-	guard(rcu)();
-	vm = tce_vm_find(kvm);
-	if (vm)
-		atomic64_inc(&vm->missing);
 	return H_TOO_HARD;
-}
-
-/**
- * kvm_spapr_tce_init_counts - Begin to count for a new VM
- * @kvm: the VM
- *
- * Without memory nothing is counted but by the tables.
- *
- * Context: Process context, may sleep.  Takes tce_mutex.
- */
-void kvm_spapr_tce_init_counts(struct kvm *kvm)
-{
-	struct tce_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-
-	if (!vm)
-		return;
-	vm->kvm = kvm;
-	guard(mutex)(&tce_mutex);
-	hash_add_rcu(tce_vms, &vm->node, (unsigned long)kvm);
-}
-
-/**
- * kvm_spapr_tce_free_counts - The VM is going, and nobody counts for it any more
- * @kvm: the VM, also if it was never begun with
- *
- * Context: Process context, may sleep.  Takes tce_mutex.  Cannot fail.
- */
-void kvm_spapr_tce_free_counts(struct kvm *kvm)
-{
-	struct tce_vm *vm;
-
-	guard(mutex)(&tce_mutex);
-	vm = tce_vm_find(kvm);
-	if (!vm)
-		return;
-	hash_del_rcu(&vm->node);
-	kfree_rcu(vm, rcu);
-}
-
-/**
- * kvm_spapr_tce_show_counts - Tell how many tables a VM has, and misses
- * @m: gets lines of Documentation/ABI/testing/debugfs-kvm-vfio
- * @kvm: the VM
- *
- * Context: Process context, may sleep.  Takes tce_mutex.
- */
-void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm)
-{
-	struct kvmppc_tce_table *table;
-	unsigned int nr = 0;
-	struct tce_vm *vm;
-	int bucket;
-
-	guard(mutex)(&tce_mutex);
-	hash_for_each(tce_tables, bucket, table, node)
-		nr += table->kvm == kvm;
-	seq_printf(m, "tables:\t%u\n", nr);
-	vm = tce_vm_find(kvm);
-	if (vm)
-		seq_printf(m, "no-table:\t%llu\n", (u64)atomic64_read(&vm->missing));
-}
-
-static const char *tce_state(long left)
-{
-	switch (left) {
-	case 0:
-		return "live";
-	case TCE_LEFT_CONTAINER:
-		return "container";
-	default:
-		return "gone";
-	}
-}
-
-static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
-{
-	struct tce_attachment *attachment;
-	unsigned int nr = 0;
-	struct tce_link *link;
-
-	lockdep_assert_held(&tce_mutex);
-
-	guard(rcu)();
-	list_for_each_entry(link, &table->links, node) {
-		nr++;
-		list_for_each_entry(attachment, &link->attachments, node)
-			seq_printf(m, "group:\t%d %s\n", attachment->holder->user->group,
-				   tce_state(tce_attachment_left(attachment)));
-	}
-	seq_printf(m, "hardware:\t%u\n", nr);
-}
-
-static void tce_show_outcomes(struct seq_file *m, struct kvmppc_tce_table *table)
-{
-	static const struct trace_print_flags names[] = { TCE_LEFT_NAMES };
-	u64 counts[TCE_NR_OUTCOMES], left = 0;
-	unsigned int i;
-
-	for (i = 0; i < TCE_NR_OUTCOMES; i++)
-		counts[i] = atomic64_read(&table->outcomes[i]);
-	for (i = TCE_REFUSED + 1; i < TCE_NR_OUTCOMES; i++)
-		left += counts[i];
-	seq_printf(m, "done:\t%llu\n", counts[TCE_DONE]);
-	seq_printf(m, "refused:\t%llu\n", counts[TCE_REFUSED]);
-	seq_printf(m, "left:\t%llu\n", left);
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].mask != TCE_LEFT_TABLE)
-			seq_printf(m, "left-%s:\t%llu\n", names[i].name,
-				   counts[names[i].mask]);
-}
-
-/**
- * kvm_spapr_tce_show - Tell people about the tables of a VM
- * @m: gets lines of Documentation/ABI/testing/debugfs-kvm-vfio
- * @kvm: the VM
- *
- * Context: Process context, may sleep.  Takes tce_mutex.
- */
-void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm)
-{
-	struct kvmppc_tce_table *table;
-	int bucket;
-
-	guard(mutex)(&tce_mutex);
-	hash_for_each(tce_tables, bucket, table, node) {
-		if (table->kvm != kvm)
-			continue;
-		seq_printf(m, "\ntable:\t0x%llx\n", table->liobn);
-		seq_printf(m, "window:\t0x%llx 0x%llx\n",
-			   table->offset << table->page_shift,
-			   table->size << table->page_shift);
-		seq_printf(m, "page-size:\t%llu\n", 1ULL << table->page_shift);
-		tce_show_links(m, table);
-		tce_show_outcomes(m, table);
-	}
 }

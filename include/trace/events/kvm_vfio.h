@@ -9,8 +9,8 @@
 #include <linux/tracepoint.h>
 
 /*
- * All events have pid, of the thread that created the VM: the first number of the VM's
- * directory in debugfs, or 0 if memory was short.  A file of VFIO is dev, the number of
+ * All events have pid, of the thread that created the VM, as fdinfo of the KVM-VFIO
+ * device has it, or 0 if memory was short.  A file of VFIO is dev, the number of
  * its device node; group is -1 for the cdev of a device, and for a group that the host
  * took back while it was added.
  */

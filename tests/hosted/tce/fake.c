@@ -107,7 +107,6 @@ struct kvm *vm_new(void)
 
 	kvm->mm = &mm;
 	kvm->users_count = 1;
-	kvm_spapr_tce_init_counts(kvm);
 	while (vms[i])
 		i++;
 	kvm->userspace_pid = 1001 + i;
@@ -325,7 +324,6 @@ void fake_end(void)
 	for (size_t i = 0; i < ARRAY_SIZE(vms); i++) {
 		if (vms[i]) {
 			EXPECT_EQ(vms[i]->users_count, 1);
-			kvm_spapr_tce_free_counts(vms[i]);
 		}
 		free(vms[i]);
 		vms[i] = NULL;

@@ -105,10 +105,7 @@ void group_revoke(struct iommu_group *group);
 void group_del(struct iommu_group *group);
 
 /* The VM */
-/*
- * Also makes the counts of the VM, if there is memory.  The first VM's pid is
- * 1001.
- */
+/* Its pid is 1001 for the first. */
 struct kvm *vm_new(void);
 void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags);
 int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entries);

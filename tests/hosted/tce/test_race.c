@@ -18,6 +18,8 @@ struct race {
 	struct world w;
 	bool over;		/* atomic */
 	unsigned long done, hard;	/* atomic */
+	pthread_mutex_t gate;	/* taken before: makes the order fair */
+	pthread_mutex_t reading;
 	unsigned long shown;
 	unsigned int seed;
 };
@@ -56,23 +58,24 @@ static void *race_vcpu(void *arg)
 	return NULL;
 }
 
-static int race_show(struct seq_file *m, void *token)
-{
-	kvm_spapr_tce_show_counts(m, m->private);
-	kvm_spapr_tce_show(m, m->private);
-	return 0;
-}
-
 static void *race_reader(void *arg)
 {
 	struct race *race = arg;
+	struct file *file;
 	char *text;
 
 	shim_yield_seed(READ_ONCE(race->seed) | 1);
 	while (!READ_ONCE(race->over)) {
-		EXPECT_EQ(shim_seq_read(race_show, race->w.kvm, NULL,
-					&text), 0);
-		race->shown += !!strstr(text, "\ngroup:\t0 live\n");
+		pthread_mutex_lock(&race->gate);
+		pthread_mutex_lock(&race->reading);
+		pthread_mutex_unlock(&race->gate);
+		file = shim_fd(READ_ONCE(race->w.table));
+		text = file ? shim_show_fdinfo(file) : NULL;
+		if (file)
+			fput(file);
+		shim_return_to_user();
+		pthread_mutex_unlock(&race->reading);
+		race->shown += text && strstr(text, "\ngroup:\t0 live\n");
 		free(text);
 	}
 	return NULL;
@@ -93,7 +96,13 @@ static void race_table(struct race *race)
 	struct world *w = &race->w;
 
 	EXPECT_EQ(shim_close(w->table), 0);
-	w->table = vm_table(w->kvm, LIOBN, 16, w->shape.bus, w->shape.entries);
+	/* A read that is under way keeps the table, as one more fd does. */
+	pthread_mutex_lock(&race->gate);
+	pthread_mutex_lock(&race->reading);
+	pthread_mutex_unlock(&race->reading);
+	pthread_mutex_unlock(&race->gate);
+	WRITE_ONCE(w->table, vm_table(w->kvm, LIOBN, 16, w->shape.bus,
+				     w->shape.entries));
 	EXPECT(w->table >= 0);
 	EXPECT_EQ(vm_attach(w->kvm, w->group[0], w->table), 0);
 }
@@ -157,7 +166,12 @@ TEST(race, "vCPUs against TCE_REMOVE, DEL, close, unbind and UNREGISTER_MEMORY")
 {
 	static const struct shape shape = { 16, 0, 48, 1, { 16 }, { 8 } };
 	unsigned int seed = test_seed();
-	struct race race = { .w = world_new(&shape, 1), .seed = seed };
+	struct race race = {
+		.w = world_new(&shape, 1),
+		.gate = PTHREAD_MUTEX_INITIALIZER,
+		.reading = PTHREAD_MUTEX_INITIALIZER,
+		.seed = seed,
+	};
 	pthread_t threads[VCPUS + 1];
 
 	printf("# TEST_SEED=%u\n", seed);

@@ -12,7 +12,6 @@ struct file;
 struct iommu_group;
 struct iommu_table_group;
 struct kvm;
-struct seq_file;
 struct vfio_external_user;
 
 /*
@@ -66,10 +65,5 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 		       struct kvm_spapr_tce_holder *holder);
 int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder);
 void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder);
-
-void kvm_spapr_tce_init_counts(struct kvm *kvm);
-void kvm_spapr_tce_free_counts(struct kvm *kvm);
-void kvm_spapr_tce_show_counts(struct seq_file *m, struct kvm *kvm);
-void kvm_spapr_tce_show(struct seq_file *m, struct kvm *kvm);
 
 #endif /* _ASM_POWERPC_KVM_SPAPR_TCE_H */

@@ -3,11 +3,7 @@
 #ifndef _SHIM_KVM_VFIO_H
 #define _SHIM_KVM_VFIO_H
 
-struct kvm;
-
 int kvm_vfio_ops_init(void);
 void kvm_vfio_ops_exit(void);
-void kvm_vfio_create_debugfs(struct kvm *kvm);
-void kvm_vfio_destroy_debugfs(struct kvm *kvm);
 
 #endif

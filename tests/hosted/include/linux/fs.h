@@ -4,7 +4,6 @@
 
 #include <linux/types.h>
 
-struct dentry;
 struct file;
 struct module;
 struct seq_file;
@@ -13,15 +12,11 @@ struct file_operations {
 	const char *name;
 	struct module *owner;
 	void (*release)(struct file *file);
-	int (*show)(struct seq_file *m, void *token);	/* debugfs */
+	void (*show_fdinfo)(struct seq_file *m, struct file *file);
 };
 
 struct inode {
 	dev_t i_rdev;
-};
-
-struct path {
-	struct dentry *dentry;
 };
 
 struct file {
@@ -30,7 +25,6 @@ struct file {
 	int f_count;
 	struct file *next_work;
 	struct inode inode;
-	struct path f_path;
 };
 
 #define file_inode(file)	(&(file)->inode)

@@ -30,7 +30,7 @@ struct kvm_vfio_spapr_tce {
 	__s32 tablefd;
 };
 
-struct dentry;
+struct seq_file;
 
 struct kvm {
 	struct mutex lock;		/* devices */
@@ -39,12 +39,10 @@ struct kvm {
 	int users_count;
 	int mm;
 	pid_t userspace_pid;
-	struct dentry *debugfs_dentry;
 	struct {
 		int assigned;		/* atomic */
 		int noncoherent;	/* atomic */
 		int tce_tables;		/* atomic */
-		bool tce_counts;
 	} arch;
 };
 
@@ -55,7 +53,7 @@ struct kvm_device {
 	struct list_head vm_node;
 };
 
-/* release_unlocked: see patches/common/0001 */
+/* release_unlocked, show_fdinfo: see patches/common/0001 and 0013 */
 struct kvm_device_ops {
 	const char *name;
 	int (*create)(struct kvm_device *dev, u32 type);
@@ -65,6 +63,7 @@ struct kvm_device_ops {
 	int (*set_attr)(struct kvm_device *dev, struct kvm_device_attr *attr);
 	int (*get_attr)(struct kvm_device *dev, struct kvm_device_attr *attr);
 	int (*has_attr)(struct kvm_device *dev, struct kvm_device_attr *attr);
+	void (*show_fdinfo)(struct kvm_device *dev, struct seq_file *m);
 };
 
 int kvm_register_device_ops(const struct kvm_device_ops *ops, u32 type);

@@ -23,12 +23,12 @@ struct mutex {
 void shim_mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
-/* -EINTR where a test has a signal come: shim_fault() */
-int mutex_lock_interruptible(struct mutex *m);
+/* -EINTR where a test has the caller killed: shim_fault() */
+int mutex_lock_killable(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 
-/* What a test has happen before that lock is taken, or NULL */
-extern void (*shim_before_lock)(struct mutex *m);
+/* What must not be locked, for a test, or NULL */
+extern struct mutex *shim_forbid;
 
 DEFINE_GUARD(mutex, struct mutex *, mutex_lock(_T), mutex_unlock(_T))
 

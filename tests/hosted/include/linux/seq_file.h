@@ -10,8 +10,6 @@ struct seq_file {
 	size_t size;
 	size_t count;
 	bool overflow;
-	void *private;
-	const struct file *file;	/* of debugfs; NULL in tests of the TCE code */
 };
 
 /* The kernel's compiler looks at the formats; its u64 is another type. */
@@ -19,18 +17,32 @@ void seq_printf(struct seq_file *m, const char *fmt, ...);
 void seq_puts(struct seq_file *m, const char *text);
 void seq_putc(struct seq_file *m, char c);
 
-typedef int (*shim_show_t)(struct seq_file *m, void *token);
+static inline size_t seq_get_buf(struct seq_file *m, char **buf)
+{
+	*buf = m->buf + m->count;
+	return m->size - m->count;
+}
 
-/* Reads all.  @text is to be freed, and "" if it failed. */
+/* -1 is all that is used of it. */
+static inline void seq_commit(struct seq_file *m, int num)
+{
+	m->overflow = num < 0;
+}
+
+static inline bool seq_has_overflowed(struct seq_file *m)
+{
+	return m->overflow;
+}
+
+/* Reads /proc/PID/fdinfo of @file: what is to be freed */
+char *shim_show_fdinfo(struct file *file);
+/* Takes the line of @key out of @text, which must have one. */
+char *shim_cut_line(char *text, const char *key);
 /* Of the first buffer, from now on; 0: as at first, which is too small for all */
 void shim_set_seq_size(size_t size);
-int shim_seq_read(shim_show_t show, void *private, const struct file *file,
-		  char **text);
-
-#define DEFINE_SHOW_ATTRIBUTE(id)					\
-static const struct file_operations id##_fops = {			\
-	.name = #id,							\
-	.show = id##_show,						\
-}
+/* Of the last read's last buffer */
+size_t shim_seq_size(void);
+/* Pieces of text that were put, and lost, since the last call */
+unsigned long shim_seq_pieces(void);
 
 #endif

@@ -31,6 +31,9 @@ void *xa_erase(struct xarray *xa, unsigned long index);
 void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter);
 
+void *xa_find_after(struct xarray *xa, unsigned long *index, unsigned long max,
+		    unsigned int filter);
+
 #define XA_PRESENT	8
 #define xa_for_each(xa, index, entry)					\
 	for ((index) = 0, (entry) = xa_find(xa, &(index), ULONG_MAX,	\

@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 	device.group = atoi(target);
 	vmm_open(&vmm, &device, true);
 	attach(&vmm);
-	printf("holding %d-%d\n", getpid(), vmm.fd[VMM_VM]);
+	printf("holding %d-%d\n", getpid(), vmm.fd[VMM_KVM_VFIO]);
 	fflush(stdout);
 	while (getchar() != EOF)
 		;

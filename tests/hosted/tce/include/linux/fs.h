@@ -7,6 +7,7 @@
 struct file;
 struct inode;
 struct module;
+struct seq_file;
 struct vm_area_struct;
 
 struct file_operations {
@@ -14,6 +15,7 @@ struct file_operations {
 	struct module *owner;
 	int (*mmap)(struct file *file, struct vm_area_struct *vma);
 	int (*release)(struct inode *inode, struct file *file);
+	void (*show_fdinfo)(struct seq_file *m, struct file *file);
 };
 
 struct file {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel tells people: the file vfio in the debugfs directory of a VM, as of
- * Documentation/ABI/testing/debugfs-kvm-vfio, and the tracepoints of kvm_vfio.
+ * What the kernel tells people: fdinfo of KVM-VFIO devices and TCE tables, as of
+ * Documentation/ABI/testing/procfs-kvm-vfio, and the tracepoints of kvm_vfio.
  */
 #ifndef SELFTEST_KVM_VFIO_SHOW_H
 #define SELFTEST_KVM_VFIO_SHOW_H
@@ -19,24 +19,23 @@ struct vfio_show_line {
 	const char *value;
 };
 
-/* A file that was read; record 0 is the VM's. */
+/* What was read; record 0 is that of the device or table itself. */
 struct vfio_show {
 	char text[VFIO_SHOW_SIZE];
+	char *start;
 	unsigned int records;
 	unsigned int lines;
 	struct vfio_show_line line[VFIO_SHOW_LINES];
 };
 
+/* The path of fdinfo of an fd of this process */
+void vfio_show_path(int fd, char *path, size_t size);
 /*
- * The path of the file of a VM that this process made; @vm is still its first
- * fd
- */
-void vfio_show_path(int vm, char *path, size_t size);
-/*
- * 0 or -errno; -EBADMSG if the text is not made of records of keys and values
+ * 0 or -errno; -ENODATA if it is fdinfo of another kind of file; -EBADMSG if the text is
+ * not made of records of keys and values
  */
 int __vfio_show_file(const char *path, struct vfio_show *show);
-void vfio_show_vm(int vm, struct vfio_show *show);
+void vfio_show_fd(int fd, struct vfio_show *show);
 
 /* The record with that first line; stops the test if there is none. */
 unsigned int vfio_show_record(const struct vfio_show *show, const char *key,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads the file vfio in the debugfs directory of a VM, and the tracepoints of kvm_vfio.
+ * Reads fdinfo of KVM-VFIO devices and TCE tables, and the tracepoints of kvm_vfio.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,9 +18,9 @@
 
 #define INSTANCE	"/sys/kernel/tracing/instances/kvm_vfio_test"
 
-void vfio_show_path(int vm, char *path, size_t size)
+void vfio_show_path(int fd, char *path, size_t size)
 {
-	snprintf(path, size, "/sys/kernel/debug/kvm/%d-%d/vfio", getpid(), vm);
+	snprintf(path, size, "/proc/%d/fdinfo/%d", getpid(), fd);
 }
 
 static ssize_t read_all(const char *path, char *text, size_t size)
@@ -47,7 +47,7 @@ static ssize_t read_all(const char *path, char *text, size_t size)
 /* "key:<tab>value", and an empty line between records */
 static int parse(struct vfio_show *show)
 {
-	char *line = show->text, *end, *tab;
+	char *line = show->start, *end, *tab;
 
 	show->records = 1;
 	show->lines = 0;
@@ -76,17 +76,25 @@ static int parse(struct vfio_show *show)
 int __vfio_show_file(const char *path, struct vfio_show *show)
 {
 	ssize_t length = read_all(path, show->text, sizeof(show->text));
+	char *start;
 
-	return length < 0 ? length : parse(show);
+	if (length < 0)
+		return length;
+	/* After the lines of every fd, which end with "ino" */
+	start = strstr(show->text, "\nkvm-");
+	if (!start)
+		return -ENODATA;
+	show->start = start + 1;
+	return parse(show);
 }
 
-void vfio_show_vm(int vm, struct vfio_show *show)
+void vfio_show_fd(int fd, struct vfio_show *show)
 {
 	const char *wrong;
 	char path[96];
 	int ret;
 
-	vfio_show_path(vm, path, sizeof(path));
+	vfio_show_path(fd, path, sizeof(path));
 	ret = __vfio_show_file(path, show);
 	VFIO_ASSERT(!ret, "%s: %d", path, ret);
 	wrong = vfio_show_wrong(show);
@@ -165,25 +173,33 @@ static bool coherency_wrong(const struct vfio_show *show, unsigned int files)
 				 vfio_show_number(show, 0, "noncoherent");
 }
 
-const char *vfio_show_wrong(const struct vfio_show *show)
+static const char *device_wrong(const struct vfio_show *show)
 {
 	unsigned int files = count_records(show, "group") + count_records(show, "cdev");
-	unsigned int tables = count_records(show, "table");
 
-	if (strcmp(show->line[0].key, "kvm-vfio") || strcmp(show->line[0].value, "1"))
-		return "not version 1";
-	if (show->records != 1 + files + tables)
+	if (show->records != 1 + files)
 		return "records of another kind";
 	if (vfio_show_number(show, 0, "files") != files)
 		return "files are not as many as their records";
 	if (coherency_wrong(show, files))
 		return "noncoherent files are not as many as their records";
-	if (files && strcmp(vfio_show_get(show, 0, "device"), "yes"))
-		return "files without a device";
 	if (vfio_show_count(show, "state", "revoked") >
 	    vfio_show_count(show, "protection", "none"))
 		return "revoked, but protected";
 	return NULL;
+}
+
+const char *vfio_show_wrong(const struct vfio_show *show)
+{
+	const char *key = show->line[0].key;
+
+	if (strcmp(show->line[0].value, "1"))
+		return "not version 1";
+	if (!*vfio_show_get(show, 0, "vm"))
+		return "of no VM";
+	if (!strcmp(key, "kvm-vfio"))
+		return device_wrong(show);
+	return strcmp(key, "kvm-spapr-tce") || show->records != 1 ? "no table" : NULL;
 }
 
 /* Not reached on kernels without the tracepoints */

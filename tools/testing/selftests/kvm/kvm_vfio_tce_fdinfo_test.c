@@ -25,8 +25,6 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	180
 
-#define TABLE		"0x80000000"	/* LIOBN */
-
 /* The first half of the memory is preregistered. */
 #define REGION		(8 * MIB)
 #define PAGES		(2 * MIB)
@@ -42,7 +40,6 @@ FIXTURE(defect30)
 	struct vfio_show show;
 	struct vfio_before before;
 	char group[16];
-	unsigned int table_record;
 	int dev;
 	int group_fd;
 	int container;
@@ -76,17 +73,11 @@ FIXTURE_TEARDOWN(defect30)
 	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 
-/* Reads the file, and finds the table's record in it. */
-#define SHOW()								\
-	do {								\
-		vfio_show_vm(self->vm.fd, &self->show);		\
-		self->table_record =					\
-			vfio_show_record(&self->show, "table", TABLE);	\
-	} while (0)
+#define SHOW()		vfio_show_fd(self->table, &self->show)
 
 #define EXPECT_TABLE(key, expected)					\
 	EXPECT_STREQ(expected,						\
-		     vfio_show_get(&self->show, self->table_record, key))
+		     vfio_show_get(&self->show, 0, key))
 
 /* All that was left was left for that reason. */
 #define EXPECT_LEFT(nr, reason)						\
@@ -104,7 +95,6 @@ TEST_F(defect30, table)
 
 	SHOW();
 	snprintf(live, sizeof(live), "%s live", self->group);
-	EXPECT_STREQ("1", vfio_show_get(&self->show, 0, "tables"));
 	EXPECT_TABLE("window", "0x0 0x4000000");
 	EXPECT_TABLE("page-size", "4096");
 	EXPECT_TABLE("group", live);
@@ -115,22 +105,33 @@ TEST_F(defect30, table)
 	SHOW();
 	EXPECT_TABLE("group", "");
 	EXPECT_TABLE("hardware", "0");
-	close(self->table);
-	vfio_show_vm(self->vm.fd, &self->show);
-	EXPECT_STREQ("0", vfio_show_get(&self->show, 0, "tables"));
 }
 
 TEST_F(defect30, offset_and_page_size)
 {
-	unsigned int r;
+	int table = tce_table(self->vm.fd, LIOBN2, 16, 1UL << 43, 2);
 
-	tce_table(self->vm.fd, LIOBN2, 16, 1UL << 43, 2);
-	vfio_show_vm(self->vm.fd, &self->show);
-	EXPECT_STREQ("2", vfio_show_get(&self->show, 0, "tables"));
-	r = vfio_show_record(&self->show, "table", "0x80000001");
-	EXPECT_STREQ("0x800000000000000 0x20000",
-		     vfio_show_get(&self->show, r, "window"));
-	EXPECT_STREQ("65536", vfio_show_get(&self->show, r, "page-size"));
+	vfio_show_fd(table, &self->show);
+	EXPECT_TABLE("liobn", "0x80000001");
+	EXPECT_TABLE("window", "0x800000000000000 0x20000");
+	EXPECT_TABLE("page-size", "65536");
+}
+
+/* A table, and the device, have the same name for the same VM, and no other does. */
+TEST_F(defect30, vm)
+{
+	int other_vm = kvm_vm_open();
+	int other = tce_table(other_vm, LIOBN, SHIFT, 0, ENTRIES);
+	char vm[32];
+
+	close(other_vm);
+	SHOW();
+	snprintf(vm, sizeof(vm), "%s", vfio_show_get(&self->show, 0, "vm"));
+	vfio_show_fd(self->dev, &self->show);
+	EXPECT_STREQ(vm, vfio_show_get(&self->show, 0, "vm"));
+	vfio_show_fd(other, &self->show);
+	EXPECT_STRNE(vm, vfio_show_get(&self->show, 0, "vm"));
+	EXPECT_TABLE("hardware", "0");
 }
 
 /* Each hypercall counts once, however many entries it has. */
@@ -188,7 +189,7 @@ TEST_F(defect30, no_table)
 	EXPECT_EQ(PPC64_TO_USER, h_stuff_tce(&self->vcpu, LIOBN2, 0, 0, 1));
 	EXPECT_EQ(PPC64_TO_USER, h_get_tce(&self->vcpu, LIOBN2, 0, &tce));
 	SHOW();
-	EXPECT_STREQ("6", vfio_show_get(&self->show, 0, "no-table"));
+	EXPECT_TABLE("done", "0");
 	EXPECT_TABLE("left", "0");
 }
 
@@ -244,17 +245,15 @@ TEST_F(defect30, left_for_a_group_that_is_gone)
 /* Hardware pages are no larger than the host's, the table's are as large as 16 GiB. */
 TEST_F(defect30, left_for_its_size)
 {
-	unsigned int r;
 	int table;
 
 	/* A page has to be in one slot, so there is one as large. */
 	table = tce_table(self->vm.fd, LIOBN2, 25, 0, 2);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group_fd, table));
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN2, 0, 0));
-	vfio_show_vm(self->vm.fd, &self->show);
-	r = vfio_show_record(&self->show, "table", "0x80000001");
-	EXPECT_STREQ("1", vfio_show_get(&self->show, r, "left-size"));
-	EXPECT_STREQ("1", vfio_show_get(&self->show, r, "left"));
+	vfio_show_fd(table, &self->show);
+	EXPECT_TABLE("left-size", "1");
+	EXPECT_TABLE("left", "1");
 }
 
 TEST_F(defect30, events)
@@ -272,7 +271,7 @@ TEST_F(defect30, events)
 	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group_fd, self->table));
 	close(self->table);
 	vfio_events_end(text, sizeof(text));
-	/* Of the file's own events, kvm_vfio_debugfs_test.c knows all. */
+	/* Of the file's own events, kvm_vfio_fdinfo_test.c knows all. */
 	snprintf(expected, sizeof(expected),
 		 "kvm_vfio_tce_fallback: pid=%d liobn=0x80000000 ioba=0x1000 npages=1 reason=memory\n"
 		 "kvm_vfio_tce_fallback: pid=%d liobn=0x80000001 ioba=0x0 npages=77 reason=table\n",
@@ -296,12 +295,12 @@ FIXTURE(defect30_v1)
 	struct ppc64_vm vm;
 	struct ppc64_vcpu vcpu;
 	struct vfio_show show;
-	unsigned int table_record;
+	int table;
 };
 
 FIXTURE_SETUP(defect30_v1)
 {
-	int dev, group, container, table;
+	int dev, group, container;
 
 	vfio_bind(device.bdf);
 	ppc64_vm_open(&self->vm, MEMORY);
@@ -316,8 +315,8 @@ FIXTURE_SETUP(defect30_v1)
 	memset(self->vm.memory, 1, getpagesize());
 	ASSERT_EQ(0, __vfio_dma_map(container, self->vm.memory, 0, getpagesize()));
 	kvm_vfio_add(dev, group);
-	table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
-	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(dev, group, table));
+	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(dev, group, self->table));
 }
 
 FIXTURE_TEARDOWN(defect30_v1)
@@ -339,7 +338,6 @@ TEST_F(defect30_v1, left_for_the_container)
 int main(int argc, char **argv)
 {
 	vfio_test_init(&device, 1, 1);
-	debugfs_mount();
 	return test_harness_run(argc, argv);
 }
 #else
