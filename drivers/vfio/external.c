@@ -5,12 +5,12 @@
  * Theory of operation
  *
  * Kernel code outside VFIO, such as KVM, may act on the IOMMU on behalf of the
- * process that holds a VFIO group.  A reference on the group's file proves nothing:
- * the group may be in no container, or leave it.  So an external user counts in
- * group->container_users, as an open device does, and is accepted only if
- * the container has an IOMMU driver.  VFIO's own rules then keep the protection:
- * VFIO_GROUP_UNSET_CONTAINER is EBUSY, and the group's file, which the count
- * pins, is not released.
+ * process that holds a VFIO group.  A reference on the group's file proves
+ * nothing: the group may be in no container, or leave it.  So an external user
+ * counts in group->container_users, as an open device does, and is accepted
+ * only if the container has an IOMMU driver.  VFIO's own rules then keep the
+ * protection: VFIO_GROUP_UNSET_CONTAINER is EBUSY, and the group's file, which
+ * the count pins, is not released.
  *
  * Unlike an open device fd, an external user does not keep the host from taking
  * its device back.  When the last device of the group leaves VFIO,
@@ -18,8 +18,8 @@
  * waits for an RCU grace period, and only then does the group lose its IOMMU.
  * A dead user can only be put and shown.
  *
- * A user of a device cdev pins the file, and the file its device; the DMA protection
- * there is iommufd's own.
+ * A user of a device cdev pins the file, and the file its device; the DMA
+ * protection there is iommufd's own.
  *
  * Who pins what
  *
@@ -42,7 +42,7 @@
 
 #include "external.h"
 
-/* A device fd that came from a group is pinned by that group, so it is no cdev. */
+/* A device fd of a group is pinned by that group, so it is no cdev. */
 static struct vfio_device_file *vfio_external_cdev(struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
@@ -60,7 +60,7 @@ static int vfio_external_get_cdev(struct vfio_external_user *user,
 
 	if (vfio_device_is_noiommu(df->device))
 		return -EPERM;
-	/* A device without an IOMMU of its own (mdev) does no DMA of its own. */
+	/* A device without its own IOMMU (mdev) does no DMA of its own. */
 	user->coherent = !dev->iommu ||
 		device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
 
@@ -118,18 +118,19 @@ static void vfio_external_show_cdev(struct vfio_device_file *df,
 
 /**
  * vfio_external_get - Become an external user of a VFIO file
- * @user: memory for it, which the caller keeps until vfio_external_put() returned
+ * @user: memory for it, kept by the caller until vfio_external_put() returned
  * @file: a group that is in a container with its IOMMU set or on an iommufd, or
  *	a device cdev, bound or not.  A file can have any number of users.
  *
- * What the members of @user say about the group is found out under the same hold of
- * the group's lock that pins it.
+ * What the members of @user say about the group is found out under the same
+ * hold of the group's lock that pins it.
  *
- * Context: Process context, may sleep.  Takes the group's lock, so the caller must
- * not hold kvm->lock.  The caller pins @file and this module for the call.
- * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or device cdev,
- * or if its group has no container, has no IOMMU set in it, or was taken back by the
- * host; -EPERM if it has no IOMMU (no-IOMMU mode).
+ * Context: Process context, may sleep.  Takes the group's lock, so the caller
+ * must not hold kvm->lock.  The caller pins @file and this module for the
+ * call.
+ * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or
+ * device cdev, or if its group has no container, has no IOMMU set in it, or
+ * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).
  */
 int vfio_external_get(struct vfio_external_user *user, struct file *file)
 {
@@ -152,11 +153,11 @@ EXPORT_SYMBOL_GPL(vfio_external_get);
  * vfio_external_put - Stop being an external user
  * @user: the external user
  *
- * Gives its count back; drivers see its VM no more.  A caller that uses @user in RCU
- * read-side sections makes it unreachable and waits for them before.
+ * Gives its count back; drivers see its VM no more.  A caller that uses @user
+ * in RCU read-side sections makes it unreachable and waits for them before.
  *
- * Context: Process context, may sleep.  Takes the group's lock, so the caller must
- * not hold kvm->lock.  Cannot fail and allocates nothing.
+ * Context: Process context, may sleep.  Takes the group's lock, so the caller
+ * must not hold kvm->lock.  Cannot fail and allocates nothing.
  */
 void vfio_external_put(struct vfio_external_user *user)
 {
@@ -175,11 +176,11 @@ EXPORT_SYMBOL_GPL(vfio_external_put);
  * @user: the external user
  * @kvm: the VM, which the caller keeps alive until @user is put
  *
- * At the next first open of a device, its driver sees the VM that was named last;
- * when the user of that one is put, the one before it is seen again.
+ * At the next first open of a device, its driver sees the VM that was named
+ * last; when the user of that one is put, the one before it is seen again.
  *
- * Context: Process context, may sleep.  Takes the group's lock, so the caller must
- * not hold kvm->lock.
+ * Context: Process context, may sleep.  Takes the group's lock, so the caller
+ * must not hold kvm->lock.
  */
 void vfio_external_set_kvm(struct vfio_external_user *user, struct kvm *kvm)
 {
@@ -198,14 +199,16 @@ EXPORT_SYMBOL_GPL(vfio_external_set_kvm);
  * @fn: called with the group as the IOMMU layer knows it, and with @data
  * @data: for @fn
  *
- * Finds out @user->preregistered anew, for current->mm.  The group loses neither its
- * protection nor its last device while @fn runs, so @fn needs no reference on it, and
- * must not keep one.  What the group points to stays in RCU read-side sections in which
+ * Finds out @user->preregistered anew, for current->mm.  The group loses
+ * neither its protection nor its last device while @fn runs, so @fn needs no
+ * reference on it, and must not keep one.  What the group points to stays in
+ * RCU read-side sections in which
  * @user is alive.
  *
- * Context: Process context, may sleep.  Takes the group's lock and calls @fn with
- * it, so the caller must not hold kvm->lock.
- * Return: What @fn returned; -ENODEV if the host took the group back, and for a cdev.
+ * Context: Process context, may sleep.  Takes the group's lock and calls @fn
+ * with it, so the caller must not hold kvm->lock.
+ * Return: What @fn returned; -ENODEV if the host took the group back, and for
+ * a cdev.
  */
 int vfio_external_with_group(struct vfio_external_user *user,
 			     int (*fn)(struct iommu_group *group, void *data),
@@ -213,16 +216,18 @@ int vfio_external_with_group(struct vfio_external_user *user,
 {
 	struct vfio_group *group = vfio_group_from_file(user->file);
 
-	return group ? vfio_external_call_group(user, group, fn, data) : -ENODEV;
+	return group ? vfio_external_call_group(user, group, fn, data) :
+		       -ENODEV;
 }
 EXPORT_SYMBOL_GPL(vfio_external_with_group);
 
 /**
  * vfio_external_show - Tell what is held, and what protects it
  * @user: the external user, dead or alive
- * @m: gets the lines of one file that Documentation/ABI/testing/procfs-kvm-vfio has
+ * @m: gets the lines of one file, see Documentation/ABI/testing/procfs-kvm-vfio
  *
- * Context: Process context, may sleep.  Waits for nothing that user space can delay.
+ * Context: Process context, may sleep.  Waits for nothing that user space can
+ * delay.
  */
 void vfio_external_show(struct vfio_external_user *user, struct seq_file *m)
 {

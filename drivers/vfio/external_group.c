@@ -4,8 +4,9 @@
  *
  * group->group_lock guards the list of a group's users, their counts in
  * group->container_users, and the change of a user from alive to dead.
- * SET_CONTAINER, UNSET_CONTAINER, the release of the file and the last device that
- * leaves hold it, too, so nothing comes between the check of the container and the count.
+ * SET_CONTAINER, UNSET_CONTAINER, the release of the file and the last device
+ * that leaves hold it, too, so nothing comes between the check of the
+ * container and the count.
  */
 #include <linux/cleanup.h>
 #include <linux/iommu.h>
@@ -22,9 +23,10 @@ static int vfio_external_group_incoherent(struct device *dev, void *unused)
 
 /*
  * A container answers for all its groups at once.  If it says no, the group is
- * coherent nevertheless if each of its devices can only be attached to a domain
- * that enforces coherency.  Devices without a VFIO driver are asked as well: any of
- * the group may do DMA.  An emulated IOMMU (mdev) means no DMA of its own.
+ * coherent nevertheless if each of its devices can only be attached to a
+ * domain that enforces coherency.  Devices without a VFIO driver are asked as
+ * well: any of the group may do DMA.  An emulated IOMMU (mdev) means no DMA of
+ * its own.
  */
 static bool vfio_external_group_coherent(struct vfio_group *group)
 {
@@ -46,9 +48,9 @@ static void vfio_external_uncount(struct vfio_external_user *user,
 }
 
 /*
- * Neither the container nor its IOMMU driver can go as long as the count is there: a
- * container drops its driver with its last group, and a group leaves only while its
- * container has no other user.
+ * Neither the container nor its IOMMU driver can go as long as the count is
+ * there: a container drops its driver with its last group, and a group leaves
+ * only while its container has no other user.
  */
 int vfio_external_get_group(struct vfio_external_user *user,
 			    struct vfio_group *group)
@@ -87,7 +89,8 @@ void vfio_external_put_group(struct vfio_external_user *user,
 
 	list_del(&user->node);
 	WRITE_ONCE(group->nr_external_users, group->nr_external_users - 1);
-	vfio_group_set_kvm(group, vfio_external_newest_kvm(&group->external_users));
+	vfio_group_set_kvm(group,
+			   vfio_external_newest_kvm(&group->external_users));
 	vfio_external_uncount(user, group);
 }
 
@@ -140,10 +143,10 @@ bool vfio_external_in_use(struct vfio_group *group)
  * vfio_external_revoke - The host takes a group back from its external users
  * @group: the group, whose last device is leaving VFIO
  *
- * On return every external user of the group is dead, none of them is within an RCU
- * read-side section that it entered alive, and group->container_users is what it would
- * be without them.  New ones are refused because the caller clears group->iommu_group
- * before it drops the lock.
+ * On return every external user of the group is dead, none of them is within
+ * an RCU read-side section that it entered alive, and group->container_users
+ * is what it would be without them.  New ones are refused because the caller
+ * clears group->iommu_group before it drops the lock.
  *
  * Context: Process context, may sleep.  The caller holds @group->group_lock.
  */

@@ -3,31 +3,32 @@
  * KVM-VFIO pseudo device: which VFIO files a VM holds, and what follows from it
  *
  * User space creates at most one such device per VM and adds to it the VFIO
- * groups (or device cdevs) whose devices the guest drives.  For each of them KVM
- * becomes an external user (see drivers/vfio/external.c): the file is
- * accepted only if the IOMMU protects it, and stays protected while it is held,
- * unless the host itself takes the devices back.
+ * groups (or device cdevs) whose devices the guest drives.  For each of them
+ * KVM becomes an external user (see drivers/vfio/external.c): the file is
+ * accepted only if the IOMMU protects it, and stays protected while it is
+ * held, unless the host itself takes the devices back.
  *
  * Who pins what
  *
- *	fd of the device  pins the VM until the device is gone (KVM core); the VM
- *			  never pins the fd
- *	member		  is one held file; through its external user it pins the
- *			  file and the file's protection from ADD until DEL or the
+ *	fd of the device  pins the VM until the device is gone (KVM core);
+ *			  the VM never pins the fd
+ *	member		  is one held file; through its external user it pins
+ *			  the file and its protection from ADD until DEL or the
  *			  end of the device
  *	device		  pins vfio.ko (symbol_get) while it has members
  *
  * Locks
  *
- *	kv->lock	everything in struct kvm_vfio and its members.  Outermost:
+ *	kv->lock	struct kvm_vfio and its members.  Outermost:
  *			VFIO's locks are taken under it.
  *	kvm->lock	the VM's list of devices: KVM core, kvm_vfio_create().
  *			VFIO takes it (drivers, the last put of a VM) under its
  *			group lock, so neither that nor kv->lock may be taken
  *			under it.
  *
- * So members are released in .release_unlocked, which KVM core calls before it takes
- * kvm->lock and takes the device off the VM's list: no second device is made before.
+ * So members are released in .release_unlocked, which KVM core calls before it
+ * takes kvm->lock and takes the device off the VM's list: no second device is
+ * made before.
  */
 #include <linux/cleanup.h>
 #include <linux/err.h>
@@ -56,7 +57,7 @@
 #define KVM_VFIO_NONCOHERENT	false
 #endif
 
-/* How many members fdinfo shows, and what most of them need of its buffer in bytes */
+/* How many members fdinfo shows, and the bytes that most of them need */
 #define KVM_VFIO_SHOWN		1024U
 #define KVM_VFIO_SHOWN_SIZE	160
 
@@ -180,12 +181,13 @@ static int kvm_vfio_join_tce(struct kvm_vfio *kv, struct kvm_vfio_member *member
 }
 
 /*
- * KVM hears of the first and of the last noncoherent member only.  x86 then zaps
- * all guest mappings and walks the memory slots for it, which the caller protects.
+ * KVM hears of the first and of the last noncoherent member only.  x86 then
+ * zaps all guest mappings and walks the memory slots for it, which the caller
+ * protects.
  *
  * Whether a member counts was found out once, when it was added.  A group in a
- * container keeps its domain while it is held; no domain stops enforcing coherency,
- * and one that does not never begins to.
+ * container keeps its domain while it is held; no domain stops enforcing
+ * coherency, and one that does not never begins to.
  */
 static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 				       struct kvm_vfio_member *member, int step)
@@ -238,8 +240,8 @@ static int kvm_vfio_member_init(struct kvm_vfio *kv,
 }
 
 /*
- * Nothing here can fail.  KVM is prepared for the DMA of the devices before drivers
- * see the VM through the file.
+ * Nothing here can fail.  KVM is prepared for the DMA of the devices before
+ * drivers see the VM through the file.
  */
 static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
@@ -287,12 +289,10 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
  * @fd: fd of a VFIO group or of a VFIO device cdev
  *
  * Context: Process context.  Takes @kv->lock.
- * Return: 0, or with nothing changed:
- * -EBADF if @fd is not open (or is O_PATH);
- * -EEXIST if the VM holds the file already;
- * -EINVAL if it is no VFIO file, if its group has no container, if the container
- * has no IOMMU set, or if vfio.ko has no external users;
- * -EPERM for a no-IOMMU group or cdev;
+ * Return: 0, or with nothing changed: -EBADF if @fd is not open (or is
+ * O_PATH); -EEXIST if the VM holds the file already; -EINVAL if it is no VFIO
+ * file, if its group has no container, if the container has no IOMMU set, or
+ * if vfio.ko has no external users; -EPERM for a no-IOMMU group or cdev;
  * -ENOMEM.
  */
 static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
@@ -327,7 +327,8 @@ static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
  * @fd: any fd of a file that the VM holds; open device fds do not matter
  *
  * Context: Process context.  Takes @kv->lock.
- * Return: 0; -EBADF if @fd is not open; -ENOENT if the VM does not hold the file.
+ * Return: 0, or an error of KVM_DEV_VFIO_FILE_DEL in
+ * Documentation/virt/kvm/devices/vfio.rst.
  */
 static int kvm_vfio_del(struct kvm_vfio *kv, int fd)
 {
@@ -365,13 +366,8 @@ static int kvm_vfio_attach_tce(struct iommu_group *group, void *data)
  * @arg: which held group gets which TCE table (LIOBN) of the VM
  *
  * Context: Process context.  Takes @kv->lock.
- * Return: 0, or checked in this order:
- * -EFAULT if @arg cannot be read;
- * -EBADF if its group fd is not open;
- * -ENOENT if the VM does not hold that group;
- * -EBADF if its table fd is not open;
- * -EINVAL if the host took the group back;
- * what kvm_spapr_tce_attach() returns.
+ * Return: 0, or an error of KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE in
+ * Documentation/virt/kvm/devices/vfio.rst, checked in the order that it has.
  */
 static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
 {
@@ -469,12 +465,13 @@ static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
 /*
  * See Documentation/ABI/testing/procfs-kvm-vfio.
  *
- * When the buffer is full, the caller tries again from the start with one twice as
- * large.  So nothing is shown as long as the buffer is clearly too small.
+ * When the buffer is full, the caller tries again from the start with one
+ * twice as large.  So nothing is shown as long as the buffer is clearly too
+ * small.
  *
- * A reader keeps the device from being released, as an fd does, so reading is quick
- * even if there are very many members: the rest is not shown.  The lock is dropped
- * after each member, so that ADD and DEL wait for one at most.
+ * A reader keeps the device from being released, as an fd does, so reading is
+ * quick even if there are very many members: the rest is not shown.  The lock
+ * is dropped after each member, so that ADD and DEL wait for one at most.
  */
 static void kvm_vfio_show_fdinfo(struct kvm_device *dev, struct seq_file *m)
 {
