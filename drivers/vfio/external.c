@@ -202,8 +202,7 @@ EXPORT_SYMBOL_GPL(vfio_external_set_kvm);
  * Finds out @user->preregistered anew, for current->mm.  The group loses
  * neither its protection nor its last device while @fn runs, so @fn needs no
  * reference on it, and must not keep one.  What the group points to stays in
- * RCU read-side sections in which
- * @user is alive.
+ * RCU read-side sections in which @user is alive.
  *
  * Context: Process context, may sleep.  Takes the group's lock and calls @fn
  * with it, so the caller must not hold kvm->lock.

@@ -318,10 +318,10 @@ TEST(show_spapr, "show: containers of SPAPR TCE v1, v2, and of another mm")
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /*
- * seq_file begins again, in twice the room, when a text does not fit.  With many members
- * nothing is made until the room is enough.
+ * seq_file begins again, in twice the room, when a text does not fit.  What does not fit
+ * is not gone on with: room of 1, 1/2, 1/4 ... times twice the text, and the text itself.
  */
-TEST(show_work, "show: the text of many files is made once")
+TEST(show_work, "show: the text of many files costs less than three times its length")
 {
 	struct vm vm = new_vm();
 	unsigned long none, one, all;
@@ -337,11 +337,11 @@ TEST(show_work, "show: the text of many files is made once")
 		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
 	free(user_read_fdinfo(vm.dev));
 	all = shim_seq_pieces() - none;
-	EXPECT_EQ(all, MANY * one);
+	EXPECT(all < 3 * MANY * one + 16 * none);
 }
 
 /* The reader keeps the device's file, so it must not take long. */
-TEST(show_most, "show: of very many files, those that are shown are all that costs")
+TEST(show_most, "show: of very many files only those that are shown cost anything")
 {
 	struct vm vm = new_vm();
 	unsigned int before, nr = 0;
@@ -357,8 +357,9 @@ TEST(show_most, "show: of very many files, those that are shown are all that cos
 	shim_set_seq_size(4096);
 	before = shim_rescheds;
 	text = user_read_fdinfo(vm.dev);
-	EXPECT_EQ(shim_rescheds - before, 1024);
-	EXPECT_EQ(shim_seq_size(), 262144);
+	EXPECT(shim_rescheds - before >= 1024);
+	EXPECT(shim_rescheds - before < 3 * 1024 + 16);
+	EXPECT(shim_seq_size() <= 262144);
 	EXPECT(strstr(text, "files:\t2100\n"));
 	for (at = text; (at = strstr(at, USERS(0))); at++)
 		nr++;
@@ -425,7 +426,6 @@ TEST(show_killed, "show: stops when the reader is killed while it waits for the 
 	EXPECT_EQ(n, 20 + 2);
 }
 
-/* More devices than the size of the buffer allows for */
 TEST(show_full, "show: stops when the buffer is full")
 {
 	struct vm vm = new_vm();

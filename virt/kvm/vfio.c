@@ -57,9 +57,8 @@
 #define KVM_VFIO_NONCOHERENT	false
 #endif
 
-/* How many members fdinfo shows, and the bytes that most of them need */
+/* How many members fdinfo shows */
 #define KVM_VFIO_SHOWN		1024U
-#define KVM_VFIO_SHOWN_SIZE	160
 
 /**
  * struct kvm_vfio_symbols - functions of vfio.ko, without which KVM must load
@@ -165,7 +164,8 @@ static int kvm_vfio_join_group(struct iommu_group *group, void *data)
 }
 
 /* The group gets what is attached for others of its container already. */
-static int kvm_vfio_join_tce(struct kvm_vfio *kv, struct kvm_vfio_member *member)
+static int kvm_vfio_join_tce(struct kvm_vfio *kv,
+			     struct kvm_vfio_member *member)
 {
 	int ret;
 
@@ -289,11 +289,8 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
  * @fd: fd of a VFIO group or of a VFIO device cdev
  *
  * Context: Process context.  Takes @kv->lock.
- * Return: 0, or with nothing changed: -EBADF if @fd is not open (or is
- * O_PATH); -EEXIST if the VM holds the file already; -EINVAL if it is no VFIO
- * file, if its group has no container, if the container has no IOMMU set, or
- * if vfio.ko has no external users; -EPERM for a no-IOMMU group or cdev;
- * -ENOMEM.
+ * Return: 0, or with nothing changed an error of KVM_DEV_VFIO_FILE_ADD in
+ * Documentation/virt/kvm/devices/vfio.rst.
  */
 static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 {
@@ -465,13 +462,10 @@ static void kvm_vfio_show_member(struct seq_file *m, struct kvm_vfio *kv,
 /*
  * See Documentation/ABI/testing/procfs-kvm-vfio.
  *
- * When the buffer is full, the caller tries again from the start with one
- * twice as large.  So nothing is shown as long as the buffer is clearly too
- * small.
- *
- * A reader keeps the device from being released, as an fd does, so reading is
- * quick even if there are very many members: the rest is not shown.  The lock
- * is dropped after each member, so that ADD and DEL wait for one at most.
+ * A reader keeps the device from being released, as an fd does, so of very
+ * many members the rest is not shown.  The lock is dropped after each of them,
+ * so that ADD and DEL wait for one at most.  When the buffer is full, the
+ * caller tries again from the start with one twice as large.
  */
 static void kvm_vfio_show_fdinfo(struct kvm_device *dev, struct seq_file *m)
 {
@@ -479,16 +473,9 @@ static void kvm_vfio_show_fdinfo(struct kvm_device *dev, struct seq_file *m)
 	struct kvm_vfio_member *member;
 	unsigned long key = 0;
 	unsigned int nr;
-	char *buf;
 
 	if (mutex_lock_killable(&kv->lock))
 		return;
-	nr = min(kv->nr_members, KVM_VFIO_SHOWN);
-	if (seq_get_buf(m, &buf) / KVM_VFIO_SHOWN_SIZE < nr) {
-		mutex_unlock(&kv->lock);
-		seq_commit(m, -1);
-		return;
-	}
 	kvm_vfio_show_counts(m, kv);
 
 	member = xa_find(&kv->members, &key, ULONG_MAX, XA_PRESENT);

@@ -11,8 +11,7 @@
 /*
  * All events have pid, of the thread that created the VM, as fdinfo of the KVM-VFIO
  * device has it, or 0 if memory was short.  A file of VFIO is dev, the number of
- * its device node; group is -1 for the cdev of a device, and for a group that the host
- * took back while it was added.
+ * its device node; group is -1 for the cdev of a device.
  */
 DECLARE_EVENT_CLASS(kvm_vfio_file,
 	TP_PROTO(pid_t pid, dev_t dev, int group, bool noncoherent,

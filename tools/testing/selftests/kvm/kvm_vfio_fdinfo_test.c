@@ -114,14 +114,13 @@ TEST_F(defect30, vm_fd_closed_and_its_number_reused)
 {
 	char name[32], again[32], other[32];
 	struct vmm vmm;
-	int vm, dev;
+	int number, dev;
 
 	vmm_open(&vmm, &devices[0], false);
 	vm_name(vmm.fd[VMM_KVM_VFIO], &self->show, name, sizeof(name));
-	close(vmm.fd[VMM_VM]);
-	vm = kvm_vm_open();
-	ASSERT_EQ(vmm.fd[VMM_VM], vm);
-	dev = kvm_vfio_create(vm);
+	number = vmm.fd[VMM_VM];
+	ASSERT_EQ(number, dup2(kvm_vm_open(), number));
+	dev = kvm_vfio_create(number);
 
 	vm_name(vmm.fd[VMM_KVM_VFIO], &self->show, again, sizeof(again));
 	EXPECT_STREQ(name, again);
