@@ -4,7 +4,8 @@
  *
  * It is a second external user of VFIO (include/linux/vfio.h) beside
  * KVM, through /dev/kvm-vfio-lab, and a VFIO IOMMU driver whose answers and
- * failures a test sets.  kvm_vfio_lab.h is its interface.  For tests only: it
+ * failures a test sets.  kvm_vfio_lab.h is its interface.  The parameter
+ * no_wbinvd_exit makes KVM take the CPU for another one.  For tests only: it
  * is never installed.
  *
  * Who pins what
@@ -27,10 +28,12 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/iommu.h>
+#include <linux/kprobes.h>
 #include <linux/ktime.h>
 #include <linux/kvm_host.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
@@ -608,6 +611,57 @@ static struct miscdevice lab_device = {
 	.mode	= 0600,
 };
 
+#ifdef CONFIG_X86
+/*
+ * A CPU on which WBINVD of a guest does not exit: no emulated one is like that, so KVM
+ * is told so.  Parameter no_wbinvd_exit, guarded by the lock of the parameters.
+ */
+static int lab_return_false(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	regs_set_return_value(regs, false);
+	return 0;
+}
+
+static struct kretprobe lab_wbinvd_exit;
+static bool lab_no_wbinvd_exit;
+
+static int lab_set_no_wbinvd_exit(const char *value, const struct kernel_param *param)
+{
+	bool set;
+	int ret = kstrtobool(value, &set);
+
+	if (ret || set == lab_no_wbinvd_exit)
+		return ret;
+	if (set) {
+		lab_wbinvd_exit = (struct kretprobe){
+			.kp.symbol_name = "svm_has_wbinvd_exit",
+			.handler = lab_return_false,
+		};
+		ret = register_kretprobe(&lab_wbinvd_exit);
+	} else {
+		unregister_kretprobe(&lab_wbinvd_exit);
+	}
+	if (!ret)
+		lab_no_wbinvd_exit = set;
+	return ret;
+}
+
+static const struct kernel_param_ops lab_no_wbinvd_exit_ops = {
+	.set	= lab_set_no_wbinvd_exit,
+	.get	= param_get_bool,
+};
+
+module_param_cb(no_wbinvd_exit, &lab_no_wbinvd_exit_ops, &lab_no_wbinvd_exit, 0600);
+
+static void lab_end_no_wbinvd_exit(void)
+{
+	if (lab_no_wbinvd_exit)
+		unregister_kretprobe(&lab_wbinvd_exit);
+}
+#else
+static void lab_end_no_wbinvd_exit(void) {}
+#endif
+
 static void __init lab_init_types(void)
 {
 	int i;
@@ -635,6 +689,7 @@ static int __init lab_init(void)
 /* Open files and containers pin the module: there are none any more. */
 static void __exit lab_exit(void)
 {
+	lab_end_no_wbinvd_exit();
 	misc_deregister(&lab_device);
 	vfio_unregister_iommu_driver(&lab_iommu_ops);
 }

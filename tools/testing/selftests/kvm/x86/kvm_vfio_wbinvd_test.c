@@ -33,6 +33,7 @@
 #define TEST_TIMEOUT_DEFAULT	180
 
 #define TRACE		"/sys/kernel/tracing/instances/kvm_vfio_test"
+#define NO_EXIT		"/sys/module/kvm_vfio_lab/parameters/no_wbinvd_exit"
 #define MAX_CPUS	4U
 #define NR_VCPUS	3U
 #define NR_GROUPS	2U
@@ -241,6 +242,7 @@ FIXTURE_TEARDOWN(wbinvd)
 		WRITE_ONCE(self->workers[i].control->stop, 1);
 		pthread_join(self->workers[i].thread, NULL);
 	}
+	__sysfs_write(NO_EXIT, "0");
 	kvm_vm_free(self->vm);
 	vfio_probes_remove();
 }
@@ -376,6 +378,30 @@ TEST_F(wbinvd, defect25_cpus_before_the_first_group)
 	ASSERT_FLUSHES(a, ON(3));
 	ASSERT_FLUSHES(b, ON(0) | ON(3));
 	ASSERT_FLUSHES(b, ON(0));
+}
+
+/*
+ * Where WBINVD does not exit, a CPU is flushed when a vCPU leaves it; the first group
+ * flushes those that vCPUs of this VM have left before, and no others.
+ */
+TEST_F(wbinvd, first_group_without_exits)
+{
+	struct worker *a = vcpu_on(self, 1);
+
+	if (__sysfs_write(NO_EXIT, "1"))
+		SKIP(return, "the lab module is not loaded");
+	move_to(a, 2);
+	ASSERT_EQ(flushes(), 0);
+	kvm_vfio_add(self->dev, self->group[0]);
+	ASSERT_EQ(flushes(), expected(ON(1) | ON(2)));
+	kvm_vfio_add(self->dev, self->group[1]);
+	ASSERT_EQ(flushes(), 0);
+	move_to(a, 3);
+	ASSERT_EQ(flushes(), expected(ON(2)));
+	kvm_vfio_del(self->dev, self->group[0]);
+	kvm_vfio_del(self->dev, self->group[1]);
+	move_to(a, 1);
+	ASSERT_EQ(flushes(), 0);
 }
 
 /*
