@@ -485,8 +485,8 @@ int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
 	if (file->f_op != &tce_table_fops || table->kvm != holder->kvm ||
 	    !holder->group)
 		return -EINVAL;
-	if (holder->user->preregistered == -EPERM)
-		return -EPERM;
+	if (holder->user->preregistered < 0)
+		return holder->user->preregistered;
 
 	guard(mutex)(&tce_mutex);
 
