@@ -763,6 +763,22 @@ TEST_F(dma, defect37_second_group_by_add)
 	munmap(other.bar, other.bar_size);
 }
 
+/* The second card is unplugged: what it shared with the first one stays. */
+TEST_F(dma, defect41_second_group_leaves)
+{
+	int group = vfio_group_open(devices[1].group);
+
+	vfio_group_set_container(group, lab.container);
+	kvm_vfio_add(lab.dev, group);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(lab.dev, group, lab.table));
+	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));
+	kvm_vfio_del(lab.dev, group);
+	vfio_group_unset_container(group);
+	EXPECT_REACHES(FIRST, 20);
+	ASSERT_EQ(H_SUCCESS, put(20, 0, 0));
+	EXPECT_REFUSED(20);
+}
+
 /* The second card has a container and a window of its own behind the same table. */
 TEST_F(dma, two_windows_of_one_table)
 {
