@@ -31,7 +31,8 @@ carry() {
 	(cd "$dir/carry" && find . | cpio -o -H newc -R 0:0 --quiet >"$dir/carry.cpio")
 }
 
-# in_machine KIND FOLDER KERNEL IMAGE: modprobe must take the modules of FOLDER
+# in_machine KIND FOLDER KERNEL IMAGE [APPEND]: modprobe must take the modules of FOLDER.
+# With APPEND, the kernel's initramfs of the Debian comes first and is told this.
 in_machine() {
 	carry "$3"
 	for module in kvm vfio; do
@@ -49,7 +50,12 @@ in_machine() {
 	BUSYBOX_x86_64='$BUSYBOX_x86_64'
 	END
 	gcc -O2 -static -o "$dir/holder" "$top/demo/holder.c"
+	kind=ours
+	[ "$1" = ours ] || kind=stock
+	command="./dkms.inside $1"
+	set -- -f "$dir/build-ids" ${5+--first "$tree/boot/initrd.img-$3" --append "$5"}
+	[ $# -le 2 ] || command="$command early"
 	LAB_BUILD=$out KVM_VFIO_BASE_ENV=$dir/base.env "$top/tests/lab/run" -m x86-bare \
-		-k "$1" -t 100 --initrd "$dir/carry.cpio" -f "$dir/build-ids" -f "$dir/holder" \
-		-f "$top/tests/package/dkms.inside" -- "./dkms.inside $1"
+		-k "$kind" -t 100 --initrd "$dir/carry.cpio" -f "$dir/holder" \
+		-f "$top/tests/package/dkms.inside" "$@" -- "$command"
 }
