@@ -2,7 +2,7 @@
 /* The device and its attributes: contract, sections 1, 2 and 7 */
 #include "setup.h"
 
-/* KVM_HAS_DEVICE_ATTR: 0 for what exists, ENXIO else. */
+/* Contract 7.1: KVM_HAS_DEVICE_ATTR: 0 for what exists, ENXIO else. */
 TEST(has_attr, "HAS_ATTR: 0 for what exists, ENXIO else")
 {
 	struct vm vm = new_vm();
@@ -20,7 +20,9 @@ TEST(has_attr, "HAS_ATTR: 0 for what exists, ENXIO else")
 	EXPECT_EQ(user_has_attr(vm.dev, ~0U, 1), -ENXIO);
 }
 
-/* Unknown group or attr: ENXIO, before the argument is looked at. */
+/*
+ * Contract 7.3: Unknown group or attr: ENXIO, before the argument is looked at.
+ */
 TEST(set_attr, "SET_ATTR: ENXIO for what does not exist")
 {
 	struct vm vm = new_vm();
@@ -36,7 +38,10 @@ TEST(set_attr, "SET_ATTR: ENXIO for what does not exist")
 #endif
 }
 
-/* Argument address unreadable: EFAULT.  fd not open: EBADF. */
+/*
+ * Contract 1.1, 1.2, 2.3: Argument address unreadable: EFAULT. fd not open:
+ * EBADF.
+ */
 TEST(argument, "ADD and DEL: EFAULT, then EBADF")
 {
 	struct vm vm = new_vm();
@@ -53,7 +58,10 @@ TEST(argument, "ADD and DEL: EFAULT, then EBADF")
 	}
 }
 
-/* fd is no VFIO file: EINVAL.  DEL of a file that was not added: ENOENT. */
+/*
+ * Contract 1.3, 2.2: fd is no VFIO file: EINVAL. DEL of a file that was not
+ * added: ENOENT.
+ */
 TEST(foreign_file, "ADD: EINVAL for what is no VFIO file; DEL: ENOENT")
 {
 	struct vm vm = new_vm();
@@ -66,7 +74,7 @@ TEST(foreign_file, "ADD: EINVAL for what is no VFIO file; DEL: ENOENT")
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
-/* KVM device ioctls from another mm: EIO. */
+/* Contract 7.4: KVM device ioctls from another mm: EIO. */
 TEST(other_mm, "ioctls from another mm: EIO")
 {
 	struct vm vm = new_vm();
@@ -77,8 +85,8 @@ TEST(other_mm, "ioctls from another mm: EIO")
 }
 
 /*
- * A second device while one exists:  EBUSY.  After its last reference is gone,
- * a second KVM_CREATE_DEVICE succeeds.
+ * Contract 2.5: A second device while one exists: EBUSY. After its last
+ * reference is gone, a second KVM_CREATE_DEVICE succeeds.
  */
 TEST(create, "CREATE_DEVICE: EBUSY while one exists, 0 after its close")
 {

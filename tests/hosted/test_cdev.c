@@ -3,7 +3,10 @@
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)
-/* FILE_ADD is accepted before and after VFIO_DEVICE_BIND_IOMMUFD. */
+/*
+ * Contract 1.12, 5.2, 5.5: FILE_ADD is accepted before and after
+ * VFIO_DEVICE_BIND_IOMMUFD.
+ */
 TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
 {
 	struct vm vm = new_vm();
@@ -28,7 +31,9 @@ TEST(cdev_add, "cdev: FILE_ADD before and after BIND, the VM comes at bind")
 	EXPECT_EQ(dev->vdev->reg_refs, 1);
 }
 
-/* ADD pins the file, and two files of the same device both count. */
+/*
+ * Contract 5.3: ADD pins the file, and two files of the same device both count.
+ */
 TEST(cdev_files, "cdev: pins the file; two files of one device both count")
 {
 	struct vm vm = new_vm();
@@ -46,7 +51,7 @@ TEST(cdev_files, "cdev: pins the file; two files of one device both count")
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
-/* Section 3 holds for cdev files, too. */
+/* Contract 3.2: Section 3 holds for cdev files, too. */
 TEST(cdev_vms, "cdev: two VMs, the newest counts at bind")
 {
 	struct vm old = new_vm(), new = new_vm();
@@ -64,7 +69,7 @@ TEST(cdev_vms, "cdev: two VMs, the newest counts at bind")
 	EXPECT_EQ(counts.vms, 1);
 }
 
-/* cdev files: what their device can enforce. */
+/* Contract 6.4: cdev files: what their device can enforce. */
 TEST(cdev_coherency, "cdev: coherency is what the device can enforce")
 {
 	for (int capable = 0; capable <= 1; capable++) {
@@ -98,7 +103,9 @@ TEST(cdev_api, "cdev: what an external user of it can ask")
 	shim_return_to_user();
 }
 
-/* A cdev without an IOMMU (7.x) is no better than such a group. */
+/*
+ * Contract 1.6: A cdev without an IOMMU (7.x) is no better than such a group.
+ */
 TEST(cdev_noiommu, "cdev: EPERM for one without an IOMMU")
 {
 	struct vm vm = new_vm();
@@ -112,7 +119,7 @@ TEST(cdev_noiommu, "cdev: EPERM for one without an IOMMU")
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
 }
 
-/* Devices with an emulated IOMMU do no DMA of their own. */
+/* Contract 6.3: Devices with an emulated IOMMU do no DMA of their own. */
 TEST(cdev_mdev, "cdev: of an mdev never counts as noncoherent")
 {
 	struct vm vm = new_vm();
@@ -130,6 +137,7 @@ static void *unbind(void *dev)
 	return NULL;
 }
 
+/* Contract 5.4 */
 TEST(cdev_unbind, "cdev: unbind waits until KVM lets go of the file")
 {
 	struct vm vm = new_vm();

@@ -15,7 +15,10 @@ static struct group group_of(bool domain_coherent, int capable)
 }
 
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
-/* DMA_CC of its container is 0 and some device cannot be made coherent. */
+/*
+ * Contract 6.1: DMA_CC of its container is 0 and some device cannot be made
+ * coherent.
+ */
 TEST(coherency, "coherency: container yes or no, devices yes, no, mixed")
 {
 	for (int domain = 0; domain <= 1; domain++)
@@ -31,7 +34,7 @@ TEST(coherency, "coherency: container yes or no, devices yes, no, mixed")
 		}
 }
 
-/* A device that VFIO does not know may do DMA, too. */
+/* Contract 6.1: A device that VFIO does not know may do DMA, too. */
 TEST(coherency_bystander, "coherency: a device without a VFIO driver counts")
 {
 	struct vm vm = new_vm();
@@ -42,7 +45,7 @@ TEST(coherency_bystander, "coherency: a device without a VFIO driver counts")
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 1);
 }
 
-/* Another group's weakness must not be charged to this one. */
+/* Contract 6.1: Another group's weakness must not be charged to this one. */
 TEST(coherency_neighbour, "coherency: not charged for its neighbour")
 {
 	struct vm strong = new_vm(), weak = new_vm();
@@ -59,7 +62,7 @@ TEST(coherency_neighbour, "coherency: not charged for its neighbour")
 	EXPECT_EQ(weak.kvm->arch.noncoherent, 1);
 }
 
-/* Asked once, at ADD, and never at release; fixed in between. */
+/* Contract 6.2: Asked once, at ADD, and never at release; fixed in between. */
 TEST(coherency_once, "coherency: asked once at ADD, never at release")
 {
 	struct vm vm = new_vm();
@@ -141,7 +144,10 @@ TEST(coherency_nobody, "coherency: does not matter to KVM")
 }
 #endif
 
-/* Emulated-IOMMU (mdev) groups never count, whatever their container. */
+/*
+ * Contract 6.3: Emulated-IOMMU (mdev) groups never count, whatever their
+ * container.
+ */
 TEST(coherency_mdev, "coherency: mdev groups never count")
 {
 	struct vm vm = new_vm();
@@ -161,7 +167,9 @@ TEST(coherency_mdev, "coherency: mdev groups never count")
 }
 
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
-/* On an iommufd there is no container to ask, only the devices. */
+/*
+ * Contract 6.1: On an iommufd there is no container to ask, only the devices.
+ */
 TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 {
 	for (int capable = 0; capable <= 3; capable++) {
@@ -177,7 +185,7 @@ TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 	}
 }
 
-/* A dead member counts as before until DEL. */
+/* Contract 1.29: A dead member counts as before until DEL. */
 TEST(coherency_dead, "coherency: a dead member counts until DEL")
 {
 	struct vm vm = new_vm();

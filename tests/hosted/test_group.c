@@ -3,7 +3,10 @@
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
-/* Group without a container, then without VFIO_SET_IOMMU: EINVAL. */
+/*
+ * Contract 1.4, 1.5: Group without a container, then without VFIO_SET_IOMMU:
+ * EINVAL.
+ */
 TEST(add_unprotected, "ADD: EINVAL without container, without SET_IOMMU")
 {
 	struct vm vm = new_vm();
@@ -24,7 +27,7 @@ TEST(add_unprotected, "ADD: EINVAL without container, without SET_IOMMU")
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
 }
 
-/* no-IOMMU group, whatever its container: EPERM. */
+/* Contract 1.6: no-IOMMU group, whatever its container: EPERM. */
 TEST(add_noiommu, "ADD: EPERM for a no-IOMMU group, whatever its container")
 {
 	struct vm vm = new_vm();
@@ -40,8 +43,8 @@ TEST(add_noiommu, "ADD: EPERM for a no-IOMMU group, whatever its container")
 }
 
 /*
- * The same struct file already in this VM, whatever its fd number: EEXIST,
- * which comes before any question to the container.
+ * Contract 1.8: The same struct file already in this VM, whatever its fd
+ * number: EEXIST, which comes before any question to the container.
  */
 TEST(add_twice, "ADD: EEXIST by struct file, not by fd number")
 {
@@ -65,7 +68,7 @@ TEST(add_twice, "ADD: EEXIST by struct file, not by fd number")
 	EXPECT_EQ(user_add(vm.dev, dup), 0);
 }
 
-/* A device fd that came from a group is no cdev: EINVAL. */
+/* Contract 1.3: A device fd that came from a group is no cdev: EINVAL. */
 TEST(add_device_fd, "ADD: EINVAL for a device fd that came from a group")
 {
 	struct vm vm = new_vm();
@@ -78,8 +81,9 @@ TEST(add_device_fd, "ADD: EINVAL for a device fd that came from a group")
 }
 
 /*
- * While KVM holds a group in a container: UNSET_CONTAINER is EBUSY, after DEL 0;
- * with device fds open or not.  DEL succeeds with device fds still open.
+ * Contract 1.19: While KVM holds a group in a container: UNSET_CONTAINER is
+ * EBUSY, after DEL 0; with device fds open or not. DEL succeeds with device fds
+ * still open.
  */
 TEST(unset, "UNSET_CONTAINER: EBUSY from ADD to DEL")
 {
@@ -104,8 +108,9 @@ TEST(unset, "UNSET_CONTAINER: EBUSY from ADD to DEL")
 }
 
 /*
- * The IOMMU domain stays attached, even when user space's fds are closed first;
- * the group is open once.  Closing the KVM-VFIO device releases it at once.
+ * Contract 1.20: The IOMMU domain stays attached, even when user space's fds
+ * are closed first; the group is open once. Closing the KVM-VFIO device
+ * releases it at once.
  */
 TEST(domain_stays, "the domain outlives the user's fds, until the last close")
 {
@@ -130,8 +135,8 @@ TEST(domain_stays, "the domain outlives the user's fds, until the last close")
 }
 
 /*
- * kvm_arch_start_assignment once per held file before it becomes visible to
- * drivers, kvm_arch_end_assignment once after its release.
+ * Contract 1.14: kvm_arch_start_assignment once per held file before it becomes
+ * visible to drivers, kvm_arch_end_assignment once after its release.
  */
 TEST(assignment, "start before drivers see the VM, end after the release")
 {
@@ -155,7 +160,9 @@ TEST(assignment, "start before drivers see the VM, end after the release")
 	EXPECT_ASSIGNED(vm.kvm, 0);
 }
 
-/* Release cannot fail, and KVM-VFIO allocates no memory for it. */
+/*
+ * Contract 2.7: Release cannot fail, and KVM-VFIO allocates no memory for it.
+ */
 TEST(release_allocates_nothing, "DEL and close allocate nothing, cannot fail")
 {
 	struct vm vm = new_vm();
@@ -180,7 +187,7 @@ TEST(release_allocates_nothing, "DEL and close allocate nothing, cannot fail")
 		EXPECT_EQ(users(&groups[i]), 1);
 }
 
-/* A group on an iommufd: pinned like one in a container. */
+/* Contract 1.11, 5.1: A group on an iommufd: pinned like one in a container. */
 TEST(iommufd_group, "group on an iommufd: ADD 0, UNSET EBUSY until DEL")
 {
 	struct vm vm = new_vm(), other = new_vm();
@@ -197,7 +204,7 @@ TEST(iommufd_group, "group on an iommufd: ADD 0, UNSET EBUSY until DEL")
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EINVAL);
 }
 
-/* ADD pins the file and the group. */
+/* Contract 5.1: ADD pins the file and the group. */
 TEST(iommufd_pins, "group on an iommufd: ADD pins it; EINVAL once it is gone")
 {
 	struct vm vm = new_vm(), other = new_vm();
@@ -246,6 +253,7 @@ static void many(struct vm *vm, const int *fds, int (*op)(int dev, int fd))
 	EXPECT(shim_probes() - probes < MANY * 12);
 }
 
+/* Contract 1.16, 1.18 */
 TEST(flat, "254 members: the work of ADD and DEL is flat")
 {
 	struct vm vm = new_vm();

@@ -50,7 +50,10 @@ TEST(no_reference, "a first ADD that fails leaves vfio.ko alone")
 	EXPECT_EQ(counts.symbol_refs, 0);
 }
 
-/* VFIO file, but vfio.ko is stock: EINVAL; the package warns once, as the errno cannot say it. */
+/*
+ * Contract 1.7: VFIO file, but vfio.ko is stock: EINVAL; the package warns
+ * once, as the errno cannot say it.
+ */
 TEST(stock, "stock vfio.ko: EINVAL, and for the package one warning, none for a pipe")
 {
 	struct vm vm = new_vm(), other = new_vm();

@@ -6,8 +6,9 @@
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /*
- * A dead member: DEL returns 0, UNSET EINVAL, closing works.  Binding the device
- * again makes a fresh group that can be opened and added.
+ * Contract 1.26, 1.27, 1.30, 1.32: A dead member: DEL returns 0, UNSET EINVAL,
+ * closing works. Binding the device again makes a fresh group that can be
+ * opened and added.
  */
 TEST(dead_member, "revoke: DEL 0, UNSET EINVAL, a fresh group can be added")
 {
@@ -61,7 +62,8 @@ TEST(dead_all, "revoke: all users of this group, none of another")
 }
 
 /*
- * A put after the revoke changes no count, even if the file was closed first.
+ * Contract 1.25: A put after the revoke changes no count, even if the file was
+ * closed first.
  */
 TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 {
@@ -80,8 +82,8 @@ TEST(dead_close, "revoke: the group's fd is closed first, then the device")
 }
 
 /*
- * One grace period, before the IOMMU is detached; none if KVM does not hold the
- * group.
+ * Contract 1.23, 1.24: One grace period, before the IOMMU is detached; none if
+ * KVM does not hold the group.
  */
 TEST(one_wait, "revoke: one grace period, before the IOMMU goes; else none")
 {
@@ -125,7 +127,10 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-/* The revoke waits until no user can be in the middle of using the group. */
+/*
+ * Contract 1.23: The revoke waits until no user can be in the middle of using
+ * the group.
+ */
 TEST(waits_for_readers, "revoke: waits for an RCU reader that saw it alive")
 {
 	struct group group = new_group(1);

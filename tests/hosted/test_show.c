@@ -55,6 +55,7 @@ static void expect_record(int dev, const char *record)
 	free(text);
 }
 
+/* Contract 8.1 */
 TEST(show_device, "show: an empty device, and another after it")
 {
 	struct vm vm = new_vm();
@@ -89,6 +90,7 @@ TEST(show_twice, "show: the VM outlives its fd, whose number is another VM's")
 }
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
+/* Contract 8.1, 8.5 */
 TEST(show_group, "show: a group in a type1 container, its devices open and closed")
 {
 	struct vm vm = new_vm();
@@ -112,7 +114,7 @@ TEST(show_group, "show: a group in a type1 container, its devices open and close
 	expect_show(vm.dev, VM(0, 0));
 }
 
-/* As it was counted at ADD, whatever comes later */
+/* Contract 8.1: As it was counted at ADD, whatever comes later */
 TEST(show_noncoherent, "show: a group that is not coherent, also once it is revoked")
 {
 	struct vm vm = new_vm();
@@ -131,6 +133,7 @@ TEST(show_noncoherent, "show: a group that is not coherent, also once it is revo
 	expect_show(vm.dev, VM(0, 0));
 }
 
+/* Contract 8.1 */
 TEST(show_iommufd, "show: a group on an iommufd, and a new one after it was revoked")
 {
 	struct vm vm = new_vm();
@@ -150,6 +153,7 @@ TEST(show_iommufd, "show: a group on an iommufd, and a new one after it was revo
 	expect_record(vm.dev, VM(2, 0));
 }
 
+/* Contract 8.1 */
 TEST(show_container, "show: a driver of a kind that is not known; an mdev")
 {
 	struct vm vm = new_vm();
@@ -167,7 +171,7 @@ TEST(show_container, "show: a driver of a kind that is not known; an mdev")
 		    DEVICE("0000:01:00.0", "mdev", "closed") USERS(0) COHERENT);
 }
 
-/* The others that hold the same file; not those of another one */
+/* Contract 8.1: The others that hold the same file; not those of another one */
 TEST(show_users, "show: other VMs that hold the same group")
 {
 	struct vm vms[3] = { new_vm(), new_vm(), new_vm() };
@@ -241,6 +245,7 @@ TEST(show_nothing_changes, "show: looking changes nothing")
 #endif
 
 #if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)
+/* Contract 8.1 */
 TEST(show_cdev, "show: a cdev that is not bound, is bound, is of others, too")
 {
 	struct vm vm = new_vm(), other = new_vm();
@@ -318,8 +323,9 @@ TEST(show_spapr, "show: containers of SPAPR TCE v1, v2, and of another mm")
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /*
- * seq_file begins again, in twice the room, when a text does not fit.  What does not fit
- * is not gone on with: room of 1, 1/2, 1/4 ... times twice the text, and the text itself.
+ * Contract 1.16: seq_file begins again, in twice the room, when a text does not
+ * fit.  What does not fit is not gone on with: room of 1, 1/2, 1/4 ... times
+ * twice the text, and the text itself.
  */
 TEST(show_work, "show: the text of many files costs less than three times its length")
 {
@@ -340,7 +346,9 @@ TEST(show_work, "show: the text of many files costs less than three times its le
 	EXPECT(all < 3 * MANY * one + 16 * none);
 }
 
-/* The reader keeps the device's file, so it must not take long. */
+/*
+ * Contract 8.7: The reader keeps the device's file, so it must not take long.
+ */
 TEST(show_most, "show: of very many files only those that are shown cost anything")
 {
 	struct vm vm = new_vm();
@@ -382,6 +390,7 @@ static void between_members(void)
 		EXPECT_EQ(user_del(between.vm.dev, between.other), 0);
 }
 
+/* Contract 8.3 */
 TEST(show_changes, "show: files come and go while the text is made")
 {
 	struct vm vm = new_vm();
@@ -440,7 +449,10 @@ TEST(show_full, "show: stops when the buffer is full")
 	EXPECT(shim_rescheds - before < 2 * MANY);
 }
 
-/* Neither the group's lock, which an open of a device holds, nor that of others */
+/*
+ * Contract 8.4: Neither the group's lock, which an open of a device holds, nor
+ * that of others
+ */
 TEST(show_locks, "show: waits for no lock that user space can have held")
 {
 	struct vm vm = new_vm();
@@ -475,6 +487,7 @@ static struct group weak_group(void)
 	return group;
 }
 
+/* Contract 8.6 */
 TEST(events, "events: add, del, coherency, in their order")
 {
 	struct vm vm = new_vm();
@@ -493,6 +506,7 @@ TEST(events, "events: add, del, coherency, in their order")
 	EXPECT_STR(trace_stop(), DEL(1, WEAK, 2) DEL(0, "0", 1) DEL(2, WEAK, 0) TURNS(0));
 }
 
+/* Contract 8.6 */
 TEST(events_close, "events: a close is a del of each file")
 {
 	struct vm vm = new_vm();
@@ -533,6 +547,7 @@ TEST(events_vms, "events: each with the process of its VM; none of what failed")
 #endif
 
 #if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)
+/* Contract 8.6 */
 TEST(events_cdev, "events: a cdev has no group")
 {
 	struct vm vm = new_vm();

@@ -9,7 +9,10 @@ static int set_tce_at(int dev, const void *arg)
 			 KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE, arg);
 }
 
-/* EFAULT, EBADF group, ENOENT, EBADF table, EINVAL, in this order. */
+/*
+ * Contract 4.2, 4.3, 4.4, 4.5, 4.6: EFAULT, EBADF group, ENOENT, EBADF table,
+ * EINVAL, in this order.
+ */
 TEST(tce_errors, "SET_SPAPR_TCE: the errors and their order")
 {
 	struct vm vm = new_vm(), other = new_vm();
@@ -40,7 +43,10 @@ TEST(tce_errors, "SET_SPAPR_TCE: the errors and their order")
 	EXPECT_EQ(fake_attached(table), 1);
 }
 
-/* Group has no hardware TCE tables (emulated-IOMMU group): EINVAL, no WARN. */
+/*
+ * Contract 4.7: Group has no hardware TCE tables (emulated-IOMMU group):
+ * EINVAL, no WARN.
+ */
 TEST(tce_mdev, "SET_SPAPR_TCE: EINVAL for an mdev, and DEL without a WARN")
 {
 	struct vm vm = new_vm();
@@ -63,8 +69,9 @@ static struct group new_spapr_group(int type)
 }
 
 /*
- * The container belongs to another mm than the VM:  EPERM.  This is checked
- * after the table and the kind of group, and before a window is looked for.
+ * Contract 4.8: The container belongs to another mm than the VM: EPERM. This is
+ * checked after the table and the kind of group, and before a window is looked
+ * for.
  */
 TEST(tce_other_mm, "SET_SPAPR_TCE: EPERM for a container of another mm")
 {
@@ -127,7 +134,10 @@ TEST(tce_preregistered, "SET_SPAPR_TCE tells whether memory is preregistered")
 	EXPECT_EQ(fake_preregistered(y), 1);
 }
 
-/* ADD then DEL or close without SET_SPAPR_TCE in between: no WARN. */
+/*
+ * Contract 4.14: ADD then DEL or close without SET_SPAPR_TCE in between: no
+ * WARN.
+ */
 TEST(tce_unused, "DEL and close without SET_SPAPR_TCE: no WARN, no call")
 {
 	struct vm vm = new_vm();
@@ -143,7 +153,10 @@ TEST(tce_unused, "DEL and close without SET_SPAPR_TCE: no WARN, no call")
 	EXPECT_EQ(shim_close(vm.dev), 0);
 }
 
-/* ADD lets the group join, for what its container's other groups have attached. */
+/*
+ * Contract 4.19: ADD lets the group join, for what its container's other groups
+ * have attached.
+ */
 TEST(tce_join, "ADD of each group lets it join, DEL ends that")
 {
 	struct vm vm = new_vm();
@@ -160,7 +173,7 @@ TEST(tce_join, "ADD of each group lets it join, DEL ends that")
 	EXPECT_EQ(counts.tce_holders, 0);
 }
 
-/* The same pair again: 0, and one DEL undoes it. */
+/* Contract 4.11: The same pair again: 0, and one DEL undoes it. */
 TEST(tce_again, "SET_SPAPR_TCE: the same pair again, one DEL undoes it")
 {
 	struct vm vm = new_vm();
@@ -175,7 +188,7 @@ TEST(tce_again, "SET_SPAPR_TCE: the same pair again, one DEL undoes it")
 	EXPECT_EQ(fake_attached(table), 0);
 }
 
-/* Several groups on one table, several tables on one group. */
+/* Contract 4.13: Several groups on one table, several tables on one group. */
 TEST(tce_many, "SET_SPAPR_TCE: undoing one leaves the others working")
 {
 	struct vm vm = new_vm();
@@ -233,7 +246,10 @@ TEST(tce_order, "DEL releases the tables before the protection")
 	EXPECT_LOG("r0-e");
 }
 
-/* A table fd closed while groups are attached, and the VM's other fds. */
+/*
+ * Contract 4.17: A table fd closed while groups are attached, and the VM's
+ * other fds.
+ */
 TEST(tce_close, "a table's fd is closed first, the VM's fd before all")
 {
 	struct vm vm = new_vm();
@@ -249,7 +265,7 @@ TEST(tce_close, "a table's fd is closed first, the VM's fd before all")
 	EXPECT_EQ(counts.vms, 0);
 }
 
-/* Group is dead: EINVAL, no WARN. */
+/* Contract 4.7: Group is dead: EINVAL, no WARN. */
 TEST(tce_dead, "SET_SPAPR_TCE: EINVAL for a dead group, no WARN")
 {
 	struct vm vm = new_vm();

@@ -325,6 +325,7 @@ static void *stress(void *arg)
 	return NULL;
 }
 
+/* Contract 1.15, 1.25 */
 TEST(stress_all, "stress: threads do everything at random")
 {
 	unsigned int seed = test_seed(), seeds[THREADS];

@@ -139,6 +139,7 @@ TEST(sweep_create, "failure sweep: CREATE_DEVICE")
 	sweep(&op);
 }
 
+/* Contract 1.9, 1.13 */
 TEST(sweep_add, "failure sweep: ADD, the first of a VM")
 {
 	const struct operation op = { "add", 6, NULL, run_add, run_del };
@@ -146,6 +147,7 @@ TEST(sweep_add, "failure sweep: ADD, the first of a VM")
 	sweep(&op);
 }
 
+/* Contract 1.9, 1.13 */
 TEST(sweep_add_second, "failure sweep: ADD, noncoherent, among others")
 {
 	const struct operation op = {
@@ -155,6 +157,7 @@ TEST(sweep_add_second, "failure sweep: ADD, noncoherent, among others")
 	sweep(&op);
 }
 
+/* Contract 1.9, 1.13 */
 TEST(sweep_add_other, "failure sweep: ADD to a second VM")
 {
 	const struct operation op = {
@@ -164,6 +167,7 @@ TEST(sweep_add_other, "failure sweep: ADD to a second VM")
 	sweep(&op);
 }
 
+/* Contract 2.7 */
 TEST(sweep_del, "failure sweep: DEL")
 {
 	const struct operation op = {
@@ -180,7 +184,7 @@ static void before_close(struct sweep *s)
 	EXPECT_EQ(run_add_other(s), 0);
 }
 
-/* There is nothing that could fail. */
+/* Contract 2.7: There is nothing that could fail. */
 TEST(sweep_close, "failure sweep: close of the device has no point of failure")
 {
 	struct sweep s = new_sweep();

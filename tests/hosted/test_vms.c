@@ -4,8 +4,8 @@
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /*
- * QEMU CPR: the new VM adds the same file while the old one holds it, and the
- * old one lets go late; devices are open all the time.
+ * Contract 3.4: QEMU CPR: the new VM adds the same file while the old one holds
+ * it, and the old one lets go late; devices are open all the time.
  */
 TEST(cpr, "CPR: the old holder's release does not clear the newer one")
 {
@@ -31,7 +31,7 @@ TEST(cpr, "CPR: the old holder's release does not clear the newer one")
 	EXPECT(fake_kvm_seen(group.ig->devices) == new.kvm);
 }
 
-/* When the newest lets go, an older holder is current again. */
+/* Contract 3.5: When the newest lets go, an older holder is current again. */
 TEST(fall_back, "the newest lets go: the one before is current again")
 {
 	struct vm vms[3] = { new_vm(), new_vm(), new_vm() };
@@ -201,6 +201,7 @@ static unsigned int explore(struct holders h, int *path, int depth)
 	return nr;
 }
 
+/* Contract 3.1, 3.6 */
 TEST(all_orders, "three VMs, every order of 5 steps: never a stale pointer")
 {
 	struct holders none = { .seen = VMS };

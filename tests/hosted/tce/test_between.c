@@ -267,6 +267,7 @@ static void attach_going(int allocation, bool again)
 	fake_end();
 }
 
+/* Contract 4.15 */
 TEST(attach_going, "attach: its window is removed meanwhile: attached, H_TOO_HARD")
 {
 	for (int allocation = 1; allocation <= 2; allocation++) {

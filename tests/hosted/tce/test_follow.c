@@ -471,23 +471,31 @@ static void explore_from(const char *start, int more, int groups, int containers
 	EXPECT(o.nr > 10000);
 }
 
+/* Contract 4.18, 4.19, 4.20, 4.21 */
 TEST(follow_two, "two groups, one container: every order of 7 steps")
 {
 	explore_from("", 7, 2, 1);
 }
 
-/* The second group is hot-plugged, and the first one goes: defect 37. */
+/*
+ * Contract 4.18, 4.19, 4.20, 4.21: The second group is hot-plugged, and the
+ * first one goes: defect 37.
+ */
 TEST(follow_three, "three groups, one container: every order of 5 steps after SET")
 {
 	explore_from("E0a C0 A0 S0 E1a E2a ", 5, 3, 1);
 }
 
+/* Contract 4.18, 4.19, 4.20, 4.21 */
 TEST(follow_containers, "three groups, two containers: every order of 4 steps after SET")
 {
 	explore_from("E0a E1b C0 C1 A0 A1 S0 ", 4, 3, 2);
 }
 
-/* What joins gets all that reaches its window, of its own VM, and nothing else. */
+/*
+ * Contract 4.19: What joins gets all that reaches its window, of its own VM,
+ * and nothing else.
+ */
 TEST(follow_tables, "two tables, two VMs: ADD attaches the VM's own")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -559,7 +567,7 @@ TEST(follow_sweep, "ADD and SET with other groups: each allocation fails in turn
 	follow_sweep(true);
 }
 
-/* Contract 1: the n-th group costs as much as the first one. */
+/* Contract 1.16: the n-th group costs as much as the first one. */
 TEST(follow_many, "ADD does not walk the groups that are held")
 {
 	struct world w = world_new(&shape_plain, 1);

@@ -45,6 +45,7 @@ static void fill(struct world *w, u64 *tces, u64 nr, u64 gpa, u64 perms)
 		tces[i] = (gpa + ((i << w->shape.shift) & (32 * MB - 1))) | perms;
 }
 
+/* Contract 4.23 */
 TEST(ranges, "addresses and numbers of entries at their limits")
 {
 	struct world w = world_new(&shape_levels, 1);
@@ -130,7 +131,7 @@ TEST(puts, "H_PUT_TCE: map, remap in the same and another region, poison, unmap"
 	put_sequence(&shape_big);
 }
 
-/* What cannot be mapped: H_TOO_HARD, and nothing has changed. */
+/* Contract 4.24: What cannot be mapped: H_TOO_HARD, and nothing has changed. */
 TEST(bad_pages, "pages that the kernel cannot map: H_TOO_HARD, nothing changes")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -166,7 +167,10 @@ TEST(bad_pages, "pages that the kernel cannot map: H_TOO_HARD, nothing changes")
 	put(&w, 6, (GPA_RO + MB - 65536) | RO, H_SUCCESS, 1);
 }
 
-/* What one entry of a read-only slot may says nothing of the next. */
+/*
+ * Contract 4.30: What one entry of a read-only slot may says nothing of the
+ * next.
+ */
 TEST(read_only, "a read-only slot: a page to read first, then one to write: nothing changes")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -185,7 +189,7 @@ TEST(read_only, "a read-only slot: a page to read first, then one to write: noth
 	}
 }
 
-/* A page of the guest lies wholly in one slot. */
+/* Contract 4.28, 4.30: A page of the guest lies wholly in one slot. */
 TEST(slot_edge, "a page that begins in one slot and ends in another")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -238,6 +242,7 @@ TEST(lists, "H_PUT_TCE_INDIRECT and H_STUFF_TCE over chunks, leaves and pages")
 	lists(&shape_big);
 }
 
+/* Contract 4.25 */
 TEST(list_fetch, "H_PUT_TCE_INDIRECT: the list is read once, and where it is")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -269,7 +274,7 @@ TEST(list_fetch, "H_PUT_TCE_INDIRECT: the list is read once, and where it is")
 	EXPECT_EQ(world_get(&w, 1), tces[1]);
 }
 
-/* A guest's error is found before any entry changes. */
+/* Contract 4.24: A guest's error is found before any entry changes. */
 TEST(list_late, "H_PUT_TCE_INDIRECT: one bad entry at the end, nothing changes")
 {
 	struct world w = world_new(&shape_two, 1);
@@ -324,7 +329,7 @@ TEST(user_mapped, "entries that the container mapped are counted down, not skipp
 	EXPECT_EQ(region_nr(1)->mapped, 1);
 }
 
-/* Without preregistration: never skipped. */
+/* Contract 4.31: Without preregistration: never skipped. */
 TEST(v1, "a container without preregistration, or of another mm: H_TOO_HARD")
 {
 	static const int kinds[] = { 0, -EPERM, -ENODEV };
@@ -344,7 +349,7 @@ TEST(v1, "a container without preregistration, or of another mm: H_TOO_HARD")
 	}
 }
 
-/* A table without hardware behind it is just memory. */
+/* Contract 4.21: A table without hardware behind it is just memory. */
 TEST(emulated, "a table with nothing attached: what is put is read back")
 {
 	struct shape shape = shape_plain;
@@ -419,7 +424,10 @@ TEST(subpages, "4096 hardware pages in one of the guest's: yes; 8192: H_TOO_HARD
 	stuff(&w, 0, 0, 3, H_TOO_HARD, -1);
 }
 
-/* A region that ends within a page of the guest, or is being unregistered */
+/*
+ * Contract 4.29: A region that ends within a page of the guest, or is being
+ * unregistered
+ */
 TEST(regions, "a region that is going, or too small: H_TOO_HARD, old as a whole")
 {
 	struct world w = world_new(&shape_two, 1);

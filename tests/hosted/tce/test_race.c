@@ -162,6 +162,7 @@ static void race_host(struct race *race, unsigned int seed)
 	shim_yield_seed(0);
 }
 
+/* Contract 4.15, 4.17, 4.32 */
 TEST(race, "vCPUs against TCE_REMOVE, DEL, close, unbind and UNREGISTER_MEMORY")
 {
 	static const struct shape shape = { 16, 0, 48, 1, { 16 }, { 8 } };

@@ -157,6 +157,7 @@ static void randomly(const struct shape *shape, unsigned int seed)
 	fake_end();
 }
 
+/* Contract 4.23 */
 TEST(random_all, "hypercalls at random against a reference")
 {
 	static const struct shape one = { 16, 1UL << 59, 90, 1, { 16 }, { 8 } };

@@ -183,6 +183,7 @@ static void all_refused(struct world *w)
 	REFUSED(w, 0, 1, put_list(w, 0, GPA_LIST + 8, 1));
 }
 
+/* Contract 8.2 */
 TEST(count_done, "counts: done and refused, of each hypercall")
 {
 	static const struct shape *const shapes[] = {
@@ -218,6 +219,7 @@ static void left_pages(const struct shape *shape)
 	fake_end();
 }
 
+/* Contract 8.2 */
 TEST(count_pages, "counts: left for the page's address, or its memory")
 {
 	left_pages(&shape_plain);
@@ -230,6 +232,7 @@ static int refuse(struct hw *hw, unsigned long i)
 	return -ENOMEM;
 }
 
+/* Contract 8.2 */
 TEST(count_hardware, "counts: left as the hardware refuses, and for size")
 {
 	static const struct shape large = { 25, 0, 3, 1, { 12 }, { 512 } };
@@ -276,6 +279,7 @@ static struct world world_with(const struct shape *shape, bool page)
 	return w;
 }
 
+/* Contract 8.2 */
 TEST(count_groups, "counts: left as the group or window is gone, or for its container")
 {
 	for (int i = 0; i < 4; i++) {
@@ -317,6 +321,7 @@ static void close_table(void)
 	closing = -1;
 }
 
+/* Contract 4.28, 8.2 */
 TEST(count_list, "counts: left for the list: in no slot, not readable, moved")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -361,6 +366,7 @@ TEST(count_list_closed, "counts: the table is closed when the list is to be read
 	EXPECT_STR(shim_fault_disarm(), what);				\
 } while (0)
 
+/* Contract 8.2 */
 TEST(count_failures, "counts: left without memory, and for a signal")
 {
 	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };
@@ -403,6 +409,7 @@ TEST(count_missing, "counts: no such table, of each hypercall: an event, and no 
 	"kvm-spapr-tce:\t1\nvm-pid:\t1001\nliobn:\t0x80000001\n"		\
 	"window:\t0x800000000000000 0x4b00000\npage-size:\t65536\n"
 
+/* Contract 8.2 */
 TEST(show_groups, "show: groups behind a table: live, of a v1 container, revoked, without a window")
 {
 	struct world w = world_new(&shape_levels, 1);
@@ -427,6 +434,7 @@ TEST(show_groups, "show: groups behind a table: live, of a v1 container, revoked
 	expect_show(w.table, LEVELS "hardware:\t0\n" NO_COUNTS);
 }
 
+/* Contract 8.2, 8.5 */
 TEST(show_tables, "show: several tables, hardware tables and VMs")
 {
 	struct world w = world_new(&shape_two, 1);
@@ -458,6 +466,7 @@ TEST(show_tables, "show: several tables, hardware tables and VMs")
 	"kvm_vfio_" what ": pid=1001 liobn=0x80000001 group=" #group		\
 	" start=" start " size=" size "\n"
 
+/* Contract 8.6 */
 TEST(events_attach, "events: attach and detach, once each, by all that lets go")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -488,6 +497,7 @@ TEST(events_attach, "events: attach and detach, once each, by all that lets go")
 	EXPECT_STR(trace_stop(), "");
 }
 
+/* Contract 8.6 */
 TEST(events_window, "events: another window takes the place of one that is gone")
 {
 	struct world w = world_new(&shape_levels, 1);

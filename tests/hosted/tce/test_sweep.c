@@ -99,6 +99,7 @@ static void sweep_all(const struct shape *shape, u64 first, u64 nr)
 	}
 }
 
+/* Contract 4.29 */
 TEST(sweep_plain, "failure sweep: one table, one level")
 {
 	static const struct shape shape = { 16, 0, 560, 1, { 16 }, { 0 } };
@@ -106,6 +107,7 @@ TEST(sweep_plain, "failure sweep: one table, one level")
 	sweep_all(&shape, 490, 70);
 }
 
+/* Contract 4.29 */
 TEST(sweep_levels, "failure sweep: one table, several levels")
 {
 	static const struct shape shape = {
@@ -115,6 +117,7 @@ TEST(sweep_levels, "failure sweep: one table, several levels")
 	sweep_all(&shape, 13, 67);
 }
 
+/* Contract 4.29 */
 TEST(sweep_two, "failure sweep: two tables of different page sizes, levels")
 {
 	static const struct shape shape = {
@@ -124,7 +127,10 @@ TEST(sweep_two, "failure sweep: two tables of different page sizes, levels")
 	sweep_all(&shape, 13, 9);
 }
 
-/* One page of the guest at a time, which is many pages of the hardware */
+/*
+ * Contract 4.29: One page of the guest at a time, which is many pages of the
+ * hardware
+ */
 TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
 {
 	static const struct shape shape = {
@@ -134,7 +140,10 @@ TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
 	sweep_all(&shape, 3, 5);
 }
 
-/* A region that ends in the middle of what is put, among several tables */
+/*
+ * Contract 4.29: A region that ends in the middle of what is put, among several
+ * tables
+ */
 TEST(sweep_region, "a page midway is in no region: old or new as a whole")
 {
 	struct world w = world_new(&shape_two, 1);

@@ -100,6 +100,7 @@ TEST(mapping, "mmap: faults give the table's pages, SIGBUS after its end")
 	__free_page(vmf.page);
 }
 
+/* Contract 4.8, 4.9 */
 TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 {
 	struct kvm *kvm = vm_new(), *other = vm_new();
@@ -167,7 +168,10 @@ TEST(attach_sweep, "attach: each allocation fails in turn, nothing is left")
 	EXPECT_EQ(shim_live_objects(), objects);
 }
 
-/* The limit of hardware tables, beyond which a hypercall would take too long */
+/*
+ * Contract 4.10: The limit of hardware tables, beyond which a hypercall would
+ * take too long
+ */
 TEST(attach_many, "attach: there is a limit to hardware tables behind a table")
 {
 	struct kvm *kvm = vm_new();
@@ -199,7 +203,10 @@ static void expect_stopped(struct world *w)
 	snapshot_drop(&before);
 }
 
-/* Nothing changes a removed window, until another one takes its place. */
+/*
+ * Contract 4.12, 4.16: Nothing changes a removed window, until another one
+ * takes its place.
+ */
 TEST(stale, "window removed: H_TOO_HARD; attached again: the new one")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -226,7 +233,9 @@ TEST(stale, "window removed: H_TOO_HARD; attached again: the new one")
 	EXPECT_EQ(new->refs, 2);
 }
 
-/* One of several groups is dead: nothing changes until its DEL. */
+/*
+ * Contract 1.28: One of several groups is dead: nothing changes until its DEL.
+ */
 TEST(dead, "a dead group: H_TOO_HARD until its DEL, then the others go on")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -269,6 +278,7 @@ static void undo(struct world *w, struct iommu_group *other, struct hw *hw, int 
 	}
 }
 
+/* Contract 4.17 */
 TEST(orders, "table closed, groups deleted, window removed, in all orders")
 {
 	for (int order = 0; order < 256; order++) {

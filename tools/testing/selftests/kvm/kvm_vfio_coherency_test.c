@@ -230,7 +230,10 @@ static int group_alone(unsigned int number)
 	return group;
 }
 
-/* An emulated group is held like any other, and its device works. */
+/*
+ * Contract 1.19: An emulated group is held like any other, and its device
+ * works.
+ */
 TEST_F(coherency, defect9_mdev_unset_container_while_held)
 {
 	int group = group_alone(mdevs[0].group), device;
@@ -247,7 +250,7 @@ TEST_F(coherency, defect9_mdev_unset_container_while_held)
 	EXPECT_EQ(0, __vfio_group_unset_container(group));
 }
 
-/* All steps of a VMM, from the first to the last */
+/* Contract 6.3: All steps of a VMM, from the first to the last */
 TEST_F(coherency, defect24_mdev_alone)
 {
 	int group = group_alone(mdevs[0].group), device;
@@ -262,7 +265,7 @@ TEST_F(coherency, defect24_mdev_alone)
 	EXPECT_TRUE(told(&self->start, 0, 0));
 }
 
-/* Several emulated groups make no difference either. */
+/* Contract 6.3: Several emulated groups make no difference either. */
 TEST_F(coherency, defect24_many_mdevs)
 {
 	int container = vfio_container_open();
@@ -280,7 +283,10 @@ TEST_F(coherency, defect24_many_mdevs)
 	EXPECT_TRUE(told(&self->start, 0, 0));
 }
 
-/* The host takes the device away: DEL of what is left does not count either. */
+/*
+ * Contract 6.3: The host takes the device away: DEL of what is left does not
+ * count either.
+ */
 TEST_F(coherency, defect24_mdev_is_removed)
 {
 	int group = group_alone(mdevs[0].group);
@@ -345,6 +351,7 @@ FIXTURE_TEARDOWN(beside_real)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
+/* Contract 6.3 */
 TEST_F(beside_real, defect24_mdev_in_each_order)
 {
 	unsigned int n, step, i, begun = 0, ended = 0;
@@ -366,7 +373,8 @@ TEST_F(beside_real, defect24_mdev_in_each_order)
 }
 
 /*
- * Whatever happens to the emulated group does not affect the one that is held.
+ * Contract 6.3: Whatever happens to the emulated group does not affect the one
+ * that is held.
  */
 TEST_F(beside_real, mdev_joins_and_leaves)
 {
@@ -386,7 +394,8 @@ TEST_F(beside_real, mdev_joins_and_leaves)
  */
 
 /*
- * KVM is told about the first ADD and the last DEL, whichever groups these are.
+ * Contract 6.1: KVM is told about the first ADD and the last DEL, whichever
+ * groups these are.
  */
 TEST_F(coherency, real_groups_in_each_order)
 {
@@ -487,7 +496,10 @@ TEST_F(coherency, holder_is_killed)
 	EXPECT_TRUE(told(&self->start, weak, weak));
 }
 
-/* Groups join the container and leave it, held or not, and DMA is mapped. */
+/*
+ * Contract 6.2: Groups join the container and leave it, held or not, and DMA is
+ * mapped.
+ */
 TEST_F(coherency, fixed_while_the_container_changes)
 {
 	int container = vfio_container_open();
@@ -563,8 +575,8 @@ static void lab_answer_coherent(int container, int coherent)
 }
 
 /*
- * A noncoherent group joins a coherent container, which answers no from then
- * on.
+ * Contract 6.1, 6.2: A noncoherent group joins a coherent container, which
+ * answers no from then on.
  */
 TEST_F(coherency, joined_by_a_noncoherent_group)
 {
@@ -625,6 +637,7 @@ static int mdev_cdev_open(const struct mdev *mdev)
 	return fd;
 }
 
+/* Contract 6.3 */
 TEST_F(coherency, defect24_mdev_on_an_iommufd)
 {
 	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
@@ -640,7 +653,9 @@ TEST_F(coherency, defect24_mdev_on_an_iommufd)
 	EXPECT_TRUE(told(&self->start, 0, 0));
 }
 
-/* Before and after the bind, and beside the cdev of a real device */
+/*
+ * Contract 6.3: Before and after the bind, and beside the cdev of a real device
+ */
 TEST_F(coherency, defect24_mdev_cdev)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
@@ -704,6 +719,7 @@ FIXTURE_TEARDOWN(emulated)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
+/* Contract 4.7 */
 TEST_F(emulated, defect14_no_hardware_tables)
 {
 	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
@@ -719,7 +735,7 @@ TEST_F(emulated, defect14_no_hardware_tables)
 	close(self->dev);
 }
 
-/* The answer must not need the device. */
+/* Contract 4.7: The answer must not need the device. */
 TEST_F(emulated, defect14_device_is_removed)
 {
 	int table = kvm_tce_table(self->vm, 1, 1UL << 30);

@@ -309,7 +309,10 @@ static bool add_fails(int dev, int file, unsigned int nth, struct sweep *sweep)
 	return true;
 }
 
-/* Contract 1: each allocation of ADD fails once; then the same ADD works. */
+/*
+ * Contract 1.9, 1.13: each allocation of ADD fails once; then the same ADD
+ * works.
+ */
 TEST_F_TIMEOUT(fail_nth, add, TEST_SECONDS)
 {
 	struct sweep sweep = { 0 };
@@ -328,7 +331,7 @@ TEST_F_TIMEOUT(fail_nth, add, TEST_SECONDS)
 	EXPECT_EQ(1U, sweep.failed);
 }
 
-/* Contract 2: DEL allocates nothing, so there is nothing that could fail. */
+/* Contract 2.7: DEL allocates nothing, so there is nothing that could fail. */
 TEST_F(fail_nth, del)
 {
 	unsigned int i;
@@ -342,7 +345,7 @@ TEST_F(fail_nth, del)
 	}
 }
 
-/* Contract 2: nor does the last close of the device, with one file or two. */
+/* Contract 2.7: nor does the last close of the device, with one file or two. */
 TEST_F(fail_nth, close)
 {
 	kvm_vfio_add(self->dev, self->file);
@@ -451,6 +454,7 @@ FIXTURE_TEARDOWN(chain)
 	EXPECT_EQ(0U, kmsg_splats(self->log));
 }
 
+/* Contract 1.9, 1.13 */
 TEST_F_TIMEOUT(chain, each_allocation_fails, TEST_SECONDS)
 {
 	struct sweep sweep = { 0 };
@@ -534,7 +538,7 @@ TEST_F_TIMEOUT(create, create, TEST_SECONDS)
 	EXPECT_LE(3U, sweep.failed);
 }
 
-/* Contract 2: the close of a device without files. */
+/* Contract 2.7: the close of a device without files. */
 TEST_F(create, close_empty)
 {
 	int dev = kvm_vfio_create(self->vm);

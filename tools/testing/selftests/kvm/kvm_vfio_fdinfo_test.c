@@ -75,6 +75,7 @@ static bool device_says(const struct vfio_show *show, unsigned int files)
 #define EXPECT_LINE(show, record, key, value)					\
 	EXPECT_STREQ(value, vfio_show_get(show, record, key))
 
+/* Contract 8.1 */
 TEST_F(defect30, device_without_files)
 {
 	vfio_show_fd(self->dev, &self->show);
@@ -178,8 +179,9 @@ static void send_fd(int sock, int fd)
 }
 
 /*
- * The device's fd, and no other, is passed to another process, and its owner closes
- * everything: the other one's fdinfo tells whose VM it is, and what it holds.
+ * Contract 8.1: The device's fd, and no other, is passed to another process,
+ * and its owner closes everything: the other one's fdinfo tells whose VM it is,
+ * and what it holds.
  */
 TEST_F(defect30, only_the_device_fd_in_another_process)
 {
@@ -211,7 +213,7 @@ TEST_F(defect30, only_the_device_fd_in_another_process)
 	EXPECT_EQ(0, status);
 }
 
-/* A device that is open, and one that is not */
+/* Contract 8.1: A device that is open, and one that is not */
 TEST_F(defect30, group)
 {
 	char closed[64], open[64];
@@ -240,6 +242,7 @@ TEST_F(defect30, group)
 	EXPECT_DEVICE(&self->show, 0);
 }
 
+/* Contract 8.1 */
 TEST_F(defect30, container_v1)
 {
 	struct vmm vmm;
@@ -253,7 +256,10 @@ TEST_F(defect30, container_v1)
 	EXPECT_LINE(&self->show, r, "protection", PROTECTION_V1);
 }
 
-/* What the container says of DMA is what the file was counted by, where that matters. */
+/*
+ * Contract 8.1: What the container says of DMA is what the file was counted by,
+ * where that matters.
+ */
 TEST_F(defect30, coherency)
 {
 	struct vmm vmm;
@@ -274,6 +280,7 @@ TEST_F(defect30, coherency)
 	}
 }
 
+/* Contract 8.1 */
 TEST_F(defect30, two_groups)
 {
 	char second[16];
@@ -291,6 +298,7 @@ TEST_F(defect30, two_groups)
 	EXPECT_EQ(2U, vfio_show_count(&self->show, "vfio-device", NULL));
 }
 
+/* Contract 8.1 */
 TEST_F(defect30, other_vms)
 {
 	struct vmm vmm;
@@ -310,7 +318,7 @@ TEST_F(defect30, other_vms)
 	EXPECT_LINE(&self->show, r, "users", "0");
 }
 
-/* The file is held, but nothing else: until DEL. */
+/* Contract 8.1: The file is held, but nothing else: until DEL. */
 TEST_F(defect30, the_host_takes_it_back)
 {
 	struct vmm vmm;
@@ -330,7 +338,7 @@ TEST_F(defect30, the_host_takes_it_back)
 	EXPECT_DEVICE(&self->show, 0);
 }
 
-/* Only for those who may look at the process. */
+/* Contract 8.3: Only for those who may look at the process. */
 TEST_F(defect30, other_users_cannot_read)
 {
 	char path[96];
@@ -372,7 +380,7 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
-/* Each text has its form, whatever changes meanwhile. */
+/* Contract 8.3: Each text has its form, whatever changes meanwhile. */
 TEST_F(defect30, readers_beside_everything)
 {
 	static struct reader reader;
@@ -397,6 +405,7 @@ TEST_F(defect30, readers_beside_everything)
 #define CHANGE		"kvm_vfio_%s: pid=%u dev=%u:%u group=%u noncoherent=%u files=%u\n"
 #define COHERENCY	"kvm_vfio_coherency: pid=%u noncoherent=%u\n"
 
+/* Contract 8.6 */
 TEST_F(defect30, events)
 {
 	char text[4096], expected[4096], *at = expected;

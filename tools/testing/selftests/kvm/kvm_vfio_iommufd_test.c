@@ -354,7 +354,7 @@ FIXTURE_TEARDOWN(cdev)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* Contract 5: before BIND: the driver gets the VM. */
+/* Contract 1.12, 5.2, 5.5: before BIND: the driver gets the VM. */
 TEST_F(cdev, add_before_bind)
 {
 	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
@@ -366,7 +366,7 @@ TEST_F(cdev, add_before_bind)
 	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
 }
 
-/* Contract 5: after BIND: accepted, but too late for the driver. */
+/* Contract 1.12, 5.2: after BIND: accepted, but too late for the driver. */
 TEST_F(cdev, add_after_bind)
 {
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
@@ -376,6 +376,7 @@ TEST_F(cdev, add_after_bind)
 	EXPECT_EQ(0, __hold(self->holder.dev, self->cdev));
 }
 
+/* Contract 5.2 */
 TEST_F(cdev, add_after_attach)
 {
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
@@ -392,7 +393,9 @@ TEST_F(cdev, del_before_bind)
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
 }
 
-/* Contract 1, 2: a file counts, whatever its fd number; other files do not. */
+/*
+ * Contract 1.8, 2.2: a file counts, whatever its fd number; other files do not.
+ */
 TEST_F(cdev, refusals)
 {
 	char path[64];
@@ -435,7 +438,10 @@ TEST_F(cdev, group_is_open)
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
 }
 
-/* Contract 3: a bound device keeps the VM that it was bound with, and pins it. */
+/*
+ * Contract 3.3: a bound device keeps the VM that it was bound with, and pins
+ * it.
+ */
 TEST_F(cdev, bound_device_keeps_its_vm)
 {
 	hold(self->holder.dev, self->cdev);
@@ -521,7 +527,7 @@ static bool close_in_order(struct open_cdev *open,
 	return ok;
 }
 
-/* Contract 2: fds closed in any order. */
+/* Contract 2.6: fds closed in any order. */
 TEST_F_TIMEOUT(cdev, any_close_order, TEST_SECONDS)
 {
 	struct open_cdev open;
@@ -536,7 +542,8 @@ TEST_F_TIMEOUT(cdev, any_close_order, TEST_SECONDS)
 }
 
 /*
- * Contract 2: a new device for the same VM: the old one's files were released.
+ * Contract 2.4: a new device for the same VM: the old one's files were
+ * released.
  */
 TEST_F(cdev, device_made_anew)
 {
@@ -556,7 +563,7 @@ TEST_F(cdev, device_made_anew)
  * Two files of one device
  */
 
-/* Contract 5: both count, and each is released on its own. */
+/* Contract 5.3: both count, and each is released on its own. */
 TEST_F(cdev, defect29_two_files_both_count)
 {
 	int second = cdev_open(&devices[0]), dev = self->holder.dev;
@@ -706,7 +713,9 @@ FIXTURE_TEARDOWN(host)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* Contract 5: KVM pins the file, and unbind waits for it, for nothing else. */
+/*
+ * Contract 5.4: KVM pins the file, and unbind waits for it, for nothing else.
+ */
 TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
 {
 	struct host host;
@@ -737,7 +746,9 @@ TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
  * Coherency
  */
 
-/* Contract 6: KVM hears of the first and of the last noncoherent file only. */
+/*
+ * Contract 6.4: KVM hears of the first and of the last noncoherent file only.
+ */
 TEST_F(cdev, coherency_counted_once)
 {
 	int second = cdev_open(&devices[0]), third = cdev_open(&devices[1]);
@@ -775,7 +786,7 @@ static uint64_t vm_at_bind(int cdev)
 	return kvm;
 }
 
-/* Contract 3: the newest holder's VM is seen at BIND. */
+/* Contract 3.2: the newest holder's VM is seen at BIND. */
 TEST_F(cdev, newest_holder_is_seen)
 {
 	struct holder newer;
@@ -794,7 +805,7 @@ TEST_F(cdev, newest_holder_is_seen)
 	EXPECT_FALSE(vm_is_there(newer.vm));
 }
 
-/* Contract 3: the release of the old one does not clear the newer one. */
+/* Contract 3.4: the release of the old one does not clear the newer one. */
 TEST_F(cdev, old_holder_lets_go)
 {
 	struct holder newer;
@@ -806,7 +817,7 @@ TEST_F(cdev, old_holder_lets_go)
 	EXPECT_EQ(newer.kvm, vm_at_bind(self->cdev));
 }
 
-/* Contract 3: when the newest lets go, the older one is current again. */
+/* Contract 3.5: when the newest lets go, the older one is current again. */
 TEST_F(cdev, newest_holder_lets_go)
 {
 	struct holder newer;
@@ -818,7 +829,7 @@ TEST_F(cdev, newest_holder_lets_go)
 	EXPECT_EQ(self->holder.kvm, vm_at_bind(self->cdev));
 }
 
-/* Contract 3: never a pointer to a dead VM. */
+/* Contract 3.6: never a pointer to a dead VM. */
 TEST_F(cdev, all_holders_let_go)
 {
 	struct holder newer;
@@ -831,7 +842,7 @@ TEST_F(cdev, all_holders_let_go)
 	EXPECT_EQ(0U, vm_at_bind(self->cdev));
 }
 
-/* Contract 7 */
+/* Contract 7.1 */
 TEST_F(cdev, attributes)
 {
 	int dev = self->holder.dev, fd = self->cdev;
@@ -871,7 +882,7 @@ FIXTURE_TEARDOWN(compat)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* Contract 5: ADD pins file and group; UNSET is EBUSY until DEL. */
+/* Contract 1.11, 5.1: ADD pins file and group; UNSET is EBUSY until DEL. */
 TEST_F(compat, unset_is_busy_while_held)
 {
 	EXPECT_EQ(0, __hold(self->holder.dev, self->group));
@@ -907,7 +918,7 @@ TEST_F(compat, iommufd_or_container)
 	}
 }
 
-/* Contract 5, 2:  KVM holds the group even if user space closes its fds. */
+/* Contract 5.1: KVM holds the group even if user space closes its fds. */
 TEST_F(compat, kvm_keeps_the_group)
 {
 	hold(self->holder.dev, self->group);
@@ -921,7 +932,10 @@ TEST_F(compat, kvm_keeps_the_group)
 	EXPECT_TRUE(vfio_group_is_free(devices[0].group));
 }
 
-/* Contract 3, 5: UNSET is EBUSY until the last holder goes, in either order. */
+/*
+ * Contract 3.1, 5.1: UNSET is EBUSY until the last holder goes, in either
+ * order.
+ */
 TEST_F(compat, second_holder)
 {
 	struct holder other;
@@ -939,7 +953,10 @@ TEST_F(compat, second_holder)
 	}
 }
 
-/* Contract 3: which VM the driver gets, and which one the open device pins. */
+/*
+ * Contract 3.2, 3.3: which VM the driver gets, and which one the open device
+ * pins.
+ */
 TEST_F(compat, device_gets_the_newest_vm)
 {
 	struct holder newer;
@@ -966,7 +983,10 @@ TEST_F(compat, device_gets_the_newest_vm)
 	EXPECT_EQ(0, __vfio_group_unset_container(self->group));
 }
 
-/* Contract 1: the rest of the interface is unchanged while KVM holds the group. */
+/*
+ * Contract 1.22: the rest of the interface is unchanged while KVM holds the
+ * group.
+ */
 TEST_F(compat, dma_while_held)
 {
 	void *buffer = vfio_dma_buffer(BUFFER_SIZE);
@@ -981,7 +1001,7 @@ TEST_F(compat, dma_while_held)
 	EXPECT_EQ(0, __vfio_dma_unmap(self->iommufd, VFIO_TEST_IOVA, BUFFER_SIZE));
 }
 
-/* Contract 6: a group on an iommufd is what its devices can enforce. */
+/* Contract 6.4: a group on an iommufd is what its devices can enforce. */
 TEST_F(compat, coherency_counted_once)
 {
 	int cdev = cdev_open(&devices[1]);
@@ -997,7 +1017,9 @@ TEST_F(compat, coherency_counted_once)
 	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
 }
 
-/* Contract 1: the host wins, without waiting, and the member is dead. */
+/*
+ * Contract 1.24, 1.27: the host wins, without waiting, and the member is dead.
+ */
 TEST_F_TIMEOUT(compat, unbind_does_not_wait, TEST_SECONDS)
 {
 	int dev = self->holder.dev, group = self->group;

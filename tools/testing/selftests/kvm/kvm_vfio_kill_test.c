@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 2: if a VMM is killed at any point, nothing stays held, and the next
+ * Contract 2.6: if a VMM is killed at any point, nothing stays held, and the next
  * open of the group succeeds.
  *
  * A child process plays the VMM: it sets everything up and then adds and

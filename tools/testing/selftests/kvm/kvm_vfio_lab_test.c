@@ -362,7 +362,7 @@ enum user_kind {
 	USER_MAX
 };
 
-/* UNSET is EBUSY until the last user is gone, in every order. */
+/* Contract 1.19: UNSET is EBUSY until the last user is gone, in every order. */
 TEST_F(users, kvm_and_lab_in_each_order)
 {
 	unsigned int n, step;
@@ -712,7 +712,9 @@ static void set_both(const int *container)
 	set_iommu(container[1], 1);
 }
 
-/* Containers with any answer, and of any process, are accepted. */
+/*
+ * Contract 1.10: Containers with any answer, and of any process, are accepted.
+ */
 TEST_F(kinds, all_are_accepted)
 {
 	static const struct kvm_vfio_lab_behaviour kinds[] = {
@@ -740,7 +742,7 @@ TEST_F(kinds, all_are_accepted)
 }
 
 #ifdef __KVM_HAVE_SPAPR_TCE
-/* The driver makes no window, so no table of the VM can match. */
+/* Contract 4.9: The driver makes no window, so no table of the VM can match. */
 TEST_F(kinds, spapr_without_windows)
 {
 	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
@@ -778,6 +780,7 @@ static bool counts(unsigned int i, int coherent)
 	return coherent <= 0 && !can_be_coherent[i];
 }
 
+/* Contract 6.1 */
 TEST_F(kinds, coherency_follows_the_answer)
 {
 	static const int answers[] = { 1, 0, 2, -EIO, -EPERM, 1, -ENOTTY };
@@ -825,7 +828,9 @@ TEST_F(kinds, coherency_of_a_lab_user)
 	}
 }
 
-/* VFIO asks at ADD, once, and KVM goes by that answer to the end. */
+/*
+ * Contract 6.2: VFIO asks at ADD, once, and KVM goes by that answer to the end.
+ */
 TEST_F(kinds, asked_once)
 {
 	bool noncoherent = counts(0, 0);
@@ -850,8 +855,9 @@ TEST_F(kinds, asked_once)
 }
 
 /*
- * Two groups whose containers give different answers:  KVM is told about the
- * first noncoherent group that is added and the last one that is deleted.
+ * Contract 6.1: Two groups whose containers give different answers: KVM is told
+ * about the first noncoherent group that is added and the last one that is
+ * deleted.
  */
 TEST_F(kinds, coherency_of_two_in_each_order)
 {
@@ -886,8 +892,8 @@ TEST_F(kinds, coherency_of_two_in_each_order)
 }
 
 /*
- * A group that the host takes back counts as before until DEL, and is not asked
- * again.
+ * Contract 1.29, 6.2: A group that the host takes back counts as before until
+ * DEL, and is not asked again.
  */
 TEST_F(kinds, coherency_of_a_dead_group)
 {
@@ -911,8 +917,8 @@ TEST_F(kinds, coherency_of_a_dead_group)
 }
 
 /*
- * If the IOMMU driver fails, user space gets the error, and the group cannot be
- * held.
+ * Contract 1.5: If the IOMMU driver fails, user space gets the error, and the
+ * group cannot be held.
  */
 TEST_F(kinds, set_iommu_fails)
 {
@@ -1000,6 +1006,7 @@ FIXTURE_TEARDOWN(detach)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
+/* Contract 1.20 */
 TEST_F(detach, by_close_of_the_kvm_device)
 {
 	close(self->container);
@@ -1012,6 +1019,7 @@ TEST_F(detach, by_close_of_the_kvm_device)
 	EXPECT_EQ(1U, detaches(&self->start, 0));
 }
 
+/* Contract 1.20 */
 TEST_F(detach, by_the_last_of_several_users)
 {
 	long handle[2];
@@ -1052,6 +1060,7 @@ TEST_F(detach, by_the_last_device_fd)
 	EXPECT_EQ(1U, detaches(&self->start, 0));
 }
 
+/* Contract 1.19, 1.20 */
 TEST_F(detach, by_unset_after_del)
 {
 	close(self->container);
@@ -1065,6 +1074,7 @@ TEST_F(detach, by_unset_after_del)
 	EXPECT_EQ(1U, detaches(&self->start, 0));
 }
 
+/* Contract 1.23 */
 TEST_F(detach, by_the_host)
 {
 	long handle = lab_get(self->lab, self->group);
@@ -1145,10 +1155,10 @@ static void reader_join(struct reader *reader)
 }
 
 /*
- * A reader that found the user alive goes on for a while after the host has
- * marked it dead: the group must not be detached before the reader has left its
- * section.  If the host comes just between two sections the test shows nothing,
- * which cannot happen every time.
+ * Contract 1.23: A reader that found the user alive goes on for a while after
+ * the host has marked it dead: the group must not be detached before the reader
+ * has left its section. If the host comes just between two sections the test
+ * shows nothing, which cannot happen every time.
  */
 TEST_F_TIMEOUT(detach, waits_for_readers, TEST_SECONDS)
 {

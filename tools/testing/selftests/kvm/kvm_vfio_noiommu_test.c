@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 1: a no-IOMMU group is refused with EPERM, in any container: its
+ * Contract 1.6: a no-IOMMU group is refused with EPERM, in any container: its
  * devices can reach all memory, so KVM cannot rely on anything.
  *
  * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU: the lab machine

@@ -3,7 +3,7 @@
  * A kvm.ko and a vfio.ko that belong together, with another vfio_iommu_spapr_tce.ko: a
  * group is held as ever, but no TCE table is attached, and the kernel log says why, once.
  *
- * Contract 4: modules that do not belong together are refused, or as safe as stock.
+ * Contract 4.22: modules that do not belong together are refused, or as safe as stock.
  *
  * It is a single test, because the warning comes once for each load of vfio.ko.
  * Run it once in a fresh machine.

@@ -3,8 +3,7 @@
  * A kvm.ko that wants external users on a vfio.ko that has none: ADD is refused,
  * and the kernel log says why, once.
  *
- * Contract 1: "VFIO file, but the loaded vfio.ko is one without external users:
- * EINVAL, and one warning that says so".
+ * Contract 1.7 and 4.22: EINVAL, and one warning in the log.
  *
  * It is a single test, because the warning comes once for each load of kvm.ko.
  * Run it once in a fresh machine.

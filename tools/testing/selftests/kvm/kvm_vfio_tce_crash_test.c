@@ -74,8 +74,8 @@ static void expect_alive(struct __test_metadata *_metadata, struct ppc64_vcpu *v
 }
 
 /*
- * The request begins at the last entry: 511 of its 512 entries are behind the
- * table.
+ * Contract 4.23: The request begins at the last entry: 511 of its 512 entries
+ * are behind the table.
  */
 TEST_F(crash, defect1_list_behind_the_table)
 {
@@ -88,6 +88,7 @@ TEST_F(crash, defect1_list_behind_the_table)
 	expect_alive(_metadata, &self->vcpu);
 }
 
+/* Contract 4.23 */
 TEST_F(crash, defect1_stuff_behind_the_table)
 {
 	EXPECT_EQ(H_PARAMETER,
@@ -98,8 +99,8 @@ TEST_F(crash, defect1_stuff_behind_the_table)
 }
 
 /*
- * An address that is no multiple of a page hits a BUG_ON() of the platform's
- * code.
+ * Contract 4.23: An address that is no multiple of a page hits a BUG_ON() of
+ * the platform's code.
  */
 TEST_F(crash, defect2_misaligned_poison_in_a_list)
 {
@@ -115,8 +116,9 @@ TEST_F(crash, defect2_misaligned_poison_in_a_list)
 }
 
 /*
- * A list that changes while the kernel reads it: the first reading finds an
- * entry that is allowed, a second one would find a misaligned one.
+ * Contract 4.25: A list that changes while the kernel reads it: the first
+ * reading finds an entry that is allowed, a second one would find a misaligned
+ * one.
  */
 TEST_F(crash, defect2_list_changes_while_it_is_read)
 {
@@ -140,7 +142,7 @@ TEST_F(crash, defect2_list_changes_while_it_is_read)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* A hypercall that had to wait finds that its table is gone. */
+/* Contract 4.17: A hypercall that had to wait finds that its table is gone. */
 TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
 {
 	struct tce_call call = {
@@ -258,8 +260,8 @@ static void *close_at_once(void *arg)
 }
 
 /*
- * DEL at some time while the tables are closed, the newest first, in DEL's
- * order
+ * Contract 4.17: DEL at some time while the tables are closed, the newest
+ * first, in DEL's order
  */
 TEST_F(crash, defect5_del_meets_close)
 {
@@ -360,7 +362,10 @@ static unsigned int times(void)
 	return value ? atoi(value) : 1;
 }
 
-/* A walk that lets others run in between continues at a freed table. */
+/*
+ * Contract 4.17: A walk that lets others run in between continues at a freed
+ * table.
+ */
 TEST_F(crash, defect6_tables_closed_during_del)
 {
 	struct race race = {
@@ -398,9 +403,9 @@ static void *remove_when_met(void *arg)
 }
 
 /*
- * A window is removed just when SET_SPAPR_TCE has found it.  The function that
- * takes the reference is made slow; nothing may free the window between finding
- * it and that reference.
+ * Contract 4.15: A window is removed just when SET_SPAPR_TCE has found it. The
+ * function that takes the reference is made slow; nothing may free the window
+ * between finding it and that reference.
  */
 TEST_F(crash, defect32_window_removed_during_set)
 {

@@ -645,7 +645,7 @@ TEST_F(dma, full_list_and_its_end)
 	EXPECT_REACHES(FIRST + (TCE_LIST - 1) % 11, first + TCE_LIST - 1);
 }
 
-/* The card reaches the pages that the guest reads back. */
+/* Contract 4.29: The card reaches the pages that the guest reads back. */
 TEST_F(dma, list_that_fails_midway)
 {
 	unsigned int i, page;
@@ -669,7 +669,7 @@ TEST_F(dma, list_that_fails_midway)
 	}
 }
 
-/* Every error that a guest can get, for each page size */
+/* Contract 4.24: Every error that a guest can get, for each page size */
 TEST_F(dma, defect1_refused_requests_change_nothing)
 {
 	uint64_t page = 1UL << lab.shift, half = page / 2, tce;
@@ -702,8 +702,8 @@ static void expect_left(struct __test_metadata *_metadata, uint64_t tce)
 }
 
 /*
- * Every page that is left to user space: misaligned, in no slot, half in a
- * slot, unknown
+ * Contract 4.29, 4.30: Every page that is left to user space: misaligned, in no
+ * slot, half in a slot, unknown
  */
 TEST_F(dma, pages_left_to_user_space_change_nothing)
 {
@@ -720,7 +720,7 @@ TEST_F(dma, pages_left_to_user_space_change_nothing)
 	EXPECT_REACHES(FIRST, 20);
 }
 
-/* The second card joins the first one's container. */
+/* Contract 4.13: The second card joins the first one's container. */
 TEST_F(dma, two_groups_on_one_table)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -744,7 +744,10 @@ TEST_F(dma, two_groups_on_one_table)
 	munmap(other.bar, other.bar_size);
 }
 
-/* The second card is hot-plugged, by ADD alone, and the first one is unplugged. */
+/*
+ * Contract 4.18, 4.19, 4.20: The second card is hot-plugged, by ADD alone, and
+ * the first one is unplugged.
+ */
 TEST_F(dma, defect37_second_group_by_add)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -779,7 +782,10 @@ TEST_F(dma, defect41_second_group_leaves)
 	EXPECT_REFUSED(20);
 }
 
-/* The second card has a container and a window of its own behind the same table. */
+/*
+ * Contract 4.13: The second card has a container and a window of its own behind
+ * the same table.
+ */
 TEST_F(dma, two_windows_of_one_table)
 {
 	int group = vfio_group_open(devices[1].group), i;
@@ -802,6 +808,7 @@ TEST_F(dma, two_windows_of_one_table)
 	munmap(other.bar, other.bar_size);
 }
 
+/* Contract 4.13 */
 TEST_F(dma, one_group_on_two_tables)
 {
 	int table = tce_table(lab.vm.fd, LIOBN2, lab.shift,
@@ -820,7 +827,10 @@ TEST_F(dma, one_group_on_two_tables)
 	EXPECT_REACHES(FIRST, 20);
 }
 
-/* Entries that are put after DEL of the group do not reach the hardware. */
+/*
+ * Contract 4.21: Entries that are put after DEL of the group do not reach the
+ * hardware.
+ */
 TEST_F(dma, deleted_group)
 {
 	ASSERT_EQ(H_SUCCESS, put(20, FIRST, TCE_RW));

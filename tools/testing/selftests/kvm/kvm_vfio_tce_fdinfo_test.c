@@ -89,6 +89,7 @@ FIXTURE_TEARDOWN(defect30)
 		EXPECT_TABLE("left-" reason, _nr);			\
 	} while (0)
 
+/* Contract 8.2 */
 TEST_F(defect30, table)
 {
 	char live[32];
@@ -107,6 +108,7 @@ TEST_F(defect30, table)
 	EXPECT_TABLE("hardware", "0");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, offset_and_page_size)
 {
 	int table = tce_table(self->vm.fd, LIOBN2, 16, 1UL << 43, 2);
@@ -134,7 +136,7 @@ TEST_F(defect30, vm)
 	EXPECT_TABLE("hardware", "0");
 }
 
-/* Each hypercall counts once, however many entries it has. */
+/* Contract 8.2: Each hypercall counts once, however many entries it has. */
 TEST_F(defect30, done)
 {
 	uint64_t tce;
@@ -161,6 +163,7 @@ TEST_F(defect30, done)
 	EXPECT_TABLE("left", "0");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, refused)
 {
 	uint64_t tce;
@@ -193,6 +196,7 @@ TEST_F(defect30, no_table)
 	EXPECT_TABLE("left", "0");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, left_for_its_address)
 {
 	tce_list_set(&self->vm, LIST, 0, PAGES | TCE_RW);
@@ -202,12 +206,14 @@ TEST_F(defect30, left_for_its_address)
 	EXPECT_LEFT("2", "address");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, left_for_its_list)
 {
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce_indirect(&self->vcpu, LIOBN, 0, NOWHERE, 1));
 	EXPECT_LEFT("1", "list");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, left_for_memory_of_no_region)
 {
 	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN, 0, REST | TCE_RW));
@@ -217,6 +223,7 @@ TEST_F(defect30, left_for_memory_of_no_region)
 	EXPECT_LEFT("2", "memory");
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, left_for_a_window_that_is_gone)
 {
 	char gone[32];
@@ -230,6 +237,7 @@ TEST_F(defect30, left_for_a_window_that_is_gone)
 	EXPECT_TABLE("group", gone);
 }
 
+/* Contract 8.2 */
 TEST_F(defect30, left_for_a_group_that_is_gone)
 {
 	char gone[32];
@@ -242,7 +250,10 @@ TEST_F(defect30, left_for_a_group_that_is_gone)
 	vfio_bind(device.bdf);
 }
 
-/* Hardware pages are no larger than the host's, the table's are as large as 16 GiB. */
+/*
+ * Contract 8.2: Hardware pages are no larger than the host's, the table's are
+ * as large as 16 GiB.
+ */
 TEST_F(defect30, left_for_its_size)
 {
 	int table;
@@ -256,6 +267,7 @@ TEST_F(defect30, left_for_its_size)
 	EXPECT_TABLE("left", "1");
 }
 
+/* Contract 8.6 */
 TEST_F(defect30, events)
 {
 	char text[4096], expected[2048];
@@ -324,6 +336,7 @@ FIXTURE_TEARDOWN(defect30_v1)
 	ppc64_vcpu_close(&self->vcpu);
 }
 
+/* Contract 8.2 */
 TEST_F(defect30_v1, left_for_the_container)
 {
 	char text[32];

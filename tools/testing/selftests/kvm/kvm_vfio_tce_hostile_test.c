@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two vCPUs make TCE hypercalls with random registers, on the same entries, and
- * each rewrites the lists that the other one passes.
+ * Contract 4.23: two vCPUs make TCE hypercalls with random registers, on the same
+ * entries, and each rewrites the lists that the other one passes.
  *
  * Each round has two parts.  First only the vCPUs run.  Afterwards the guest's
  * table must agree with the hardware's table entry by entry, and with the count

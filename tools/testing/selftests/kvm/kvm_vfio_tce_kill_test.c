@@ -449,6 +449,7 @@ TEST_F(kill, probes_see_it)
 	EXPECT_EQ(B, lab.tables[0].entries[ENTRIES - 1].now);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, put_that_unmaps)
 {
 	ASSERT_EQ(H_SUCCESS, put(0, PAGE_A(0) | TCE_RW));
@@ -461,6 +462,7 @@ TEST_F(kill, put_that_unmaps)
 	EXPECT_EQ(1U, lab.seen.dropped[A]);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, put_over_another_region)
 {
 	ASSERT_EQ(H_SUCCESS, put(0, PAGE_A(0) | TCE_RW));
@@ -469,7 +471,7 @@ TEST_F(kill, put_over_another_region)
 	EXPECT_EQ(1U, lab.seen.dropped[A]);
 }
 
-/* It does not matter whether the count changes. */
+/* Contract 4.32: It does not matter whether the count changes. */
 TEST_F(kill, put_over_the_same_region)
 {
 	ASSERT_EQ(H_SUCCESS, put(0, PAGE_A(0) | TCE_RW));
@@ -477,6 +479,7 @@ TEST_F(kill, put_over_the_same_region)
 	EXPECT_SAFE(1);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, put_that_takes_a_permission)
 {
 	ASSERT_EQ(H_SUCCESS, put(0, PAGE_A(0) | TCE_RW));
@@ -484,6 +487,7 @@ TEST_F(kill, put_that_takes_a_permission)
 	EXPECT_SAFE(1);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, list_over_other_regions)
 {
 	fill_list(0, TCE_LIST);
@@ -496,6 +500,7 @@ TEST_F(kill, list_over_other_regions)
 	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[B]);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, list_over_the_same_regions)
 {
 	fill_list(0, TCE_LIST);
@@ -504,7 +509,10 @@ TEST_F(kill, list_over_the_same_regions)
 	EXPECT_SAFE(TCE_LIST);
 }
 
-/* Some entries were mapped and some unmap, also at the ends of a run. */
+/*
+ * Contract 4.32: Some entries were mapped and some unmap, also at the ends of a
+ * run.
+ */
 TEST_F(kill, list_with_gaps)
 {
 	static const unsigned int old[] = { 0, 5, 63, 64, 65, 190, 199 };
@@ -519,6 +527,7 @@ TEST_F(kill, list_with_gaps)
 	EXPECT_SAFE(ARRAY_SIZE(old));
 }
 
+/* Contract 4.32 */
 TEST_F(kill, stuff_of_mapped_entries)
 {
 	fill_list(0, TCE_LIST);
@@ -529,6 +538,7 @@ TEST_F(kill, stuff_of_mapped_entries)
 	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[B]);
 }
 
+/* Contract 4.32 */
 TEST_F(kill, stuff_with_gaps)
 {
 	static const unsigned int old[] = { 0, 5, 63, 64, 65, 700, ENTRIES - 1 };
@@ -541,6 +551,7 @@ TEST_F(kill, stuff_with_gaps)
 	EXPECT_EQ(ARRAY_SIZE(old), lab.seen.dropped[A]);
 }
 
+/* Contract 4.29, 4.32 */
 TEST_F(kill, list_that_fails_midway)
 {
 	fill_list(0, 100);
@@ -551,7 +562,7 @@ TEST_F(kill, list_that_fails_midway)
 	EXPECT_SAFE(lab.seen.replaced);
 }
 
-/* Each group of a window has a cache of its own. */
+/* Contract 4.32: Each group of a window has a cache of its own. */
 TEST_F(kill, two_groups)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -572,7 +583,9 @@ TEST_F(kill, two_groups)
 	EXPECT_EQ(lab.seen.kills[0], lab.seen.kills[1]);
 }
 
-/* A group in another container: its window is changed as well. */
+/*
+ * Contract 4.32: A group in another container: its window is changed as well.
+ */
 TEST_F(kill, two_windows)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -618,6 +631,7 @@ static unsigned long entries_of(uint8_t region, unsigned int first)
 	return nr;
 }
 
+/* Contract 4.32 */
 TEST_F(kill, large_page)
 {
 	large_table();
@@ -633,8 +647,8 @@ TEST_F(kill, large_page)
 }
 
 /*
- * Half of the page is put and then removed again: for a moment the hardware had
- * some old and some new entries.
+ * Contract 4.29, 4.32: Half of the page is put and then removed again: for a
+ * moment the hardware had some old and some new entries.
  */
 TEST_F(kill, large_page_that_fails_halfway)
 {
@@ -647,6 +661,7 @@ TEST_F(kill, large_page_that_fails_halfway)
 	EXPECT_EQ(SUBPAGES, entries_of(A, SUBPAGES));
 }
 
+/* Contract 4.29, 4.32 */
 TEST_F(kill, first_large_page_that_fails_halfway)
 {
 	large_table();

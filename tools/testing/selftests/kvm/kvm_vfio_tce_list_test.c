@@ -105,9 +105,9 @@ static void fill_list(struct ppc64_vm *vm)
 }
 
 /*
- * An entry changes between a page and an address that is none.  A single
- * reading finds one or the other.  If the list is read twice, the return value
- * shows that both were found.
+ * Contract 4.25: An entry changes between a page and an address that is none. A
+ * single reading finds one or the other. If the list is read twice, the return
+ * value shows that both were found.
  */
 TEST_F(list, defect3_list_is_read_once)
 {
@@ -140,7 +140,10 @@ static long entries_mapped(struct ppc64_vcpu *vcpu)
 	return nr;
 }
 
-/* An entry that cannot be replaced stays as it was, and is still counted. */
+/*
+ * Contract 4.29: An entry that cannot be replaced stays as it was, and is still
+ * counted.
+ */
 TEST_F(list, defect15_entry_that_fails_stays)
 {
 	unsigned int i, nr[2] = { 0 };
@@ -254,6 +257,7 @@ static void close_device_and_group(void *arg)
 	self->dev = kvm_vfio_create(self->vm.fd);
 }
 
+/* Contract 1.31 */
 TEST_F(list, group_goes_meanwhile)
 {
 	struct tce_within closing = { .fn = close_device_and_group, .arg = self };
@@ -273,6 +277,7 @@ static void unmap_list(void *arg)
 	VFIO_ASSERT(!munmap(self->missing.va, 2 * MIB), "munmap");
 }
 
+/* Contract 4.28 */
 TEST_F(list, defect3_list_is_unmapped_meanwhile)
 {
 	struct tce_within unmapping = { .fn = unmap_list, .arg = self };
@@ -309,6 +314,7 @@ static int wait_for_ever(void *arg)
 	return 0;
 }
 
+/* Contract 2.6 */
 TEST_F(list, killed_meanwhile)
 {
 	EXPECT_EQ(256, run_in_child(wait_for_ever, self));
@@ -351,6 +357,7 @@ static void putter_stop(struct putter *putter)
 	pthread_join(putter->thread, NULL);
 }
 
+/* Contract 4.15 */
 TEST_F(list, defect32_window_removed_while_entries_come)
 {
 	struct putter putter;

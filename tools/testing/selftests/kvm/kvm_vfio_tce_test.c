@@ -193,6 +193,7 @@ TEST_F(emulated, unknown_liobn)
 	EXPECT_EQ(PPC64_TO_USER, h_stuff_tce(&self->vcpu, LIOBN2, 1, 3, ~0UL));
 }
 
+/* Contract 4.23 */
 TEST_F(emulated, ioba_of_no_entry)
 {
 	static const uint64_t iobas[] = {
@@ -226,6 +227,7 @@ TEST_F(emulated, table_with_an_offset)
 	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN2, start));
 }
 
+/* Contract 4.23 */
 TEST_F(emulated, list_arguments)
 {
 	EXPECT_EQ(H_PARAMETER, h_put_tce_indirect(&self->vcpu, LIOBN, 0, LIST + 8, 1));
@@ -249,7 +251,10 @@ TEST_F(emulated, stuff_with_permissions)
 	EXPECT_EQ(POISON, entry_of(&self->vcpu, LIOBN, 0));
 }
 
-/* Begins at the last entry.  What is behind the table may be anything. */
+/*
+ * Contract 4.23: Begins at the last entry. What is behind the table may be
+ * anything.
+ */
 TEST_F(emulated, defect1_stuff_over_the_end)
 {
 	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, LAST, 0, 1));
@@ -257,6 +262,7 @@ TEST_F(emulated, defect1_stuff_over_the_end)
 	EXPECT_EQ(H_PARAMETER, h_stuff_tce(&self->vcpu, LIOBN, PAGE, 0, ENTRIES));
 }
 
+/* Contract 4.23 */
 TEST_F(emulated, defect1_list_over_the_end)
 {
 	EXPECT_EQ(H_SUCCESS, h_put_tce_indirect(&self->vcpu, LIOBN, LAST, LIST, 1));
@@ -266,7 +272,10 @@ TEST_F(emulated, defect1_list_over_the_end)
 				     WINDOW - (TCE_LIST - 1) * PAGE, LIST, TCE_LIST));
 }
 
-/* Nothing changes, not even entries before the bad one of a list. */
+/*
+ * Contract 4.24, 4.30: Nothing changes, not even entries before the bad one of
+ * a list.
+ */
 TEST_F(emulated, pages_that_cannot_be)
 {
 	static const uint64_t bad[] = {
@@ -294,7 +303,7 @@ TEST_F(emulated, answer_of_user_space)
 	EXPECT_EQ((uint64_t)-77, self->vcpu.request->ret);
 }
 
-/* A slot with one IOMMU page and a part of a second one */
+/* Contract 4.30: A slot with one IOMMU page and a part of a second one */
 TEST_F(emulated, defect31_page_reaches_beyond_slot)
 {
 	unsigned int shift = 20;
@@ -668,7 +677,10 @@ TEST_F(attached, memory_not_preregistered)
 	EXPECT_EQ(1, MAPPED_A(self));
 }
 
-/* After H_TOO_HARD each entry is old or new, and the counts agree. */
+/*
+ * Contract 4.29: After H_TOO_HARD each entry is old or new, and the counts
+ * agree.
+ */
 TEST_F(attached, list_that_fails_midway)
 {
 	unsigned int i, nr_a = 0, nr_b = 0;
@@ -719,6 +731,7 @@ static void expect_all_to_user(struct __test_metadata *_metadata,
 	EXPECT_EQ(PPC64_TO_USER, h_stuff_tce(vcpu, liobn, 0, 0, 1));
 }
 
+/* Contract 4.15, 4.16 */
 TEST_F(attached, defect9_window_removed)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
@@ -729,6 +742,7 @@ TEST_F(attached, defect9_window_removed)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+/* Contract 4.12 */
 TEST_F(attached, defect9_window_replaced)
 {
 	ASSERT_EQ(0, __tce_window_remove(self->container, 0));
@@ -743,6 +757,7 @@ TEST_F(attached, defect9_window_replaced)
 	EXPECT_EQ(1, MAPPED_A(self));
 }
 
+/* Contract 4.9 */
 TEST_F(attached, set_after_window_is_removed)
 {
 	ASSERT_EQ(0, __tce_window_remove(self->container, 0));
@@ -794,7 +809,8 @@ TEST_F(attached, window_with_levels)
 }
 
 /*
- * 64 GiB of empty entries: long enough for a soft lockup without rescheduling
+ * Contract 4.23: 64 GiB of empty entries: long enough for a soft lockup without
+ * rescheduling
  */
 TEST_F(attached, defect1_long_stuff_reschedules)
 {
@@ -828,8 +844,8 @@ TEST_F(attached, table_with_larger_pages)
 }
 
 /*
- * The memory behind the slot is preregistered as well, but does not belong to
- * the guest.
+ * Contract 4.30: The memory behind the slot is preregistered as well, but does
+ * not belong to the guest.
  */
 TEST_F(attached, defect31_page_reaches_beyond_slot)
 {
@@ -855,6 +871,7 @@ TEST_F(attached, defect31_page_reaches_beyond_slot)
  * SET_SPAPR_TCE and what undoes it
  */
 
+/* Contract 4.2, 4.3, 4.4, 4.5, 4.6 */
 TEST_F(attached, set_refusals)
 {
 	struct kvm_vfio_spapr_tce arg = { .groupfd = -1, .tablefd = -1 };
@@ -873,6 +890,7 @@ TEST_F(attached, set_refusals)
 	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, foreign));
 }
 
+/* Contract 4.9 */
 TEST_F(attached, set_without_fitting_window)
 {
 	static const struct {
@@ -898,6 +916,7 @@ TEST_F(attached, set_without_fitting_window)
 	EXPECT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 }
 
+/* Contract 4.21 */
 TEST_F(attached, del_makes_it_emulated)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
@@ -912,6 +931,7 @@ TEST_F(attached, del_makes_it_emulated)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+/* Contract 4.21 */
 TEST_F(attached, close_of_the_device_makes_it_emulated)
 {
 	close(self->dev);
@@ -919,6 +939,7 @@ TEST_F(attached, close_of_the_device_makes_it_emulated)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+/* Contract 4.11 */
 TEST_F(attached, defect7_same_pair_twice)
 {
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
@@ -942,7 +963,10 @@ static long free_kib(void)
 	return kib;
 }
 
-/* A window of 1 GiB has a table of 2 MiB, and a userspace view of 2 MiB. */
+/*
+ * Contract 4.11: A window of 1 GiB has a table of 2 MiB, and a userspace view
+ * of 2 MiB.
+ */
 TEST_F(attached, defect7_window_is_freed)
 {
 	uint64_t start, size = 1UL << 30;
@@ -963,6 +987,7 @@ TEST_F(attached, defect7_window_is_freed)
 	EXPECT_GT(20 * 1024, before - free_kib());
 }
 
+/* Contract 4.17 */
 TEST_F(attached, table_closed)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
@@ -977,6 +1002,7 @@ TEST_F(attached, table_closed)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+/* Contract 4.13 */
 TEST_F(attached, two_tables_of_one_group)
 {
 	int second = tce_table(self->vm.fd, LIOBN2, SHIFT, 0, ENTRIES);
@@ -1010,6 +1036,7 @@ static int join_group(int dev, int container)
 	return group;
 }
 
+/* Contract 4.13 */
 TEST_F(attached, two_groups_of_one_window)
 {
 	int group = join_group(self->dev, self->container);
@@ -1027,7 +1054,7 @@ TEST_F(attached, two_groups_of_one_window)
 	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN, PAGE));
 }
 
-/* The second group is hot-plugged: by ADD alone. */
+/* Contract 4.18, 4.19, 4.20: The second group is hot-plugged: by ADD alone. */
 TEST_F(attached, defect37_second_group_by_add)
 {
 	int group = join_group(self->dev, self->container);
@@ -1046,7 +1073,10 @@ TEST_F(attached, defect37_second_group_by_add)
 	EXPECT_EQ(1, MAPPED_A(self));
 }
 
-/* A window comes after both groups, and SET_SPAPR_TCE names one of them. */
+/*
+ * Contract 4.12, 4.18: A window comes after both groups, and SET_SPAPR_TCE
+ * names one of them.
+ */
 TEST_F(attached, defect37_window_replaced_for_two_groups)
 {
 	int group = join_group(self->dev, self->container);
@@ -1061,6 +1091,7 @@ TEST_F(attached, defect37_window_replaced_for_two_groups)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+/* Contract 4.13 */
 TEST_F(attached, defect8_failed_set_takes_nothing_away)
 {
 	int group = join_group(self->dev, self->container);
@@ -1072,7 +1103,7 @@ TEST_F(attached, defect8_failed_set_takes_nothing_away)
 	EXPECT_EQ(1, MAPPED_A(self));
 }
 
-/* One table, and two windows behind it. */
+/* Contract 4.13: One table, and two windows behind it. */
 TEST_F(attached, two_windows_of_one_table)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -1092,7 +1123,9 @@ TEST_F(attached, two_windows_of_one_table)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
-/* If one of two windows is removed, hypercalls go to user space. */
+/*
+ * Contract 4.15: If one of two windows is removed, hypercalls go to user space.
+ */
 TEST_F(attached, defect9_one_of_two_windows_removed)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -1110,7 +1143,7 @@ TEST_F(attached, defect9_one_of_two_windows_removed)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
-/* A group that the host takes back */
+/* Contract 1.28: A group that the host takes back */
 TEST_F(attached, dead_group)
 {
 	long locked = locked_kib();
@@ -1163,7 +1196,9 @@ FIXTURE_TEARDOWN(container)
 	EXPECT_TRUE(nothing_left(&self->before));
 }
 
-/* Without preregistration, KVM leaves everything to user space. */
+/*
+ * Contract 4.31: Without preregistration, KVM leaves everything to user space.
+ */
 TEST_F(container, v1_is_left_to_user_space)
 {
 	void *va = self->vm.memory + PAGE_A(0);
@@ -1190,6 +1225,7 @@ static int take_container(void *arg)
 	return tce_window_create(container, SHIFT, WINDOW) ? 1 : 0;
 }
 
+/* Contract 4.8 */
 TEST_F(container, defect10_of_another_mm)
 {
 	vfio_container_use_iommu(self->container);
@@ -1200,6 +1236,7 @@ TEST_F(container, defect10_of_another_mm)
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
 }
 
+/* Contract 4.9 */
 TEST_F(container, without_a_window)
 {
 	vfio_container_use_iommu(self->container);

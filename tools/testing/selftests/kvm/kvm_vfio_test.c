@@ -101,7 +101,7 @@ static void defect13_use_up(void)
 	vmm_close(&vmm);
 }
 
-/* Contract 4: ADD then DEL without SET_SPAPR_TCE in between: no WARN. */
+/* Contract 4.14: ADD then DEL without SET_SPAPR_TCE in between: no WARN. */
 TEST_F(kvm_vfio, defect13_del_without_set_spapr_tce)
 {
 	unsigned int splats;
@@ -114,7 +114,7 @@ TEST_F(kvm_vfio, defect13_del_without_set_spapr_tce)
 	ASSERT_EQ(0U, splats);
 }
 
-/* Contract 4: ADD then close without SET_SPAPR_TCE in between: no WARN. */
+/* Contract 4.14: ADD then close without SET_SPAPR_TCE in between: no WARN. */
 TEST_F(kvm_vfio, defect13_close_without_set_spapr_tce)
 {
 	unsigned int splats;
@@ -136,7 +136,7 @@ static void defect13_use_up(void)
  * Attributes
  */
 
-/* Contract 7: KVM_HAS_DEVICE_ATTR is 0 for what exists, ENXIO else. */
+/* Contract 7.1: KVM_HAS_DEVICE_ATTR is 0 for what exists, ENXIO else. */
 TEST_F(kvm_vfio, has_attr)
 {
 	int spapr = -ENXIO;
@@ -160,7 +160,7 @@ TEST_F(kvm_vfio, has_attr)
 					      KVM_DEV_VFIO_GROUP_ADD));
 }
 
-/* Contract 7: unknown group or attr is ENXIO, for SET as well. */
+/* Contract 7.3: unknown group or attr is ENXIO, for SET as well. */
 TEST_F(kvm_vfio, set_unknown_attr)
 {
 	/* One more than 32 bits, so that no truncation turns it into ADD. */
@@ -189,7 +189,7 @@ TEST_F(kvm_vfio, get_attr_refused)
 					      KVM_DEV_VFIO_GROUP_ADD, &fd));
 }
 
-/* Contract 7: GROUP_* and FILE_* share their values, so they mix. */
+/* Contract 7.2: GROUP_* and FILE_* share their values, so they mix. */
 TEST_F(kvm_vfio, group_and_file_attrs_are_one)
 {
 	int32_t fd = self->group;
@@ -204,7 +204,7 @@ TEST_F(kvm_vfio, group_and_file_attrs_are_one)
 }
 
 #ifndef __KVM_HAVE_SPAPR_TCE
-/* Contract 4, first line: SET_SPAPR_TCE where there is no SPAPR: ENXIO. */
+/* Contract 4.1: SET_SPAPR_TCE where there is no SPAPR: ENXIO. */
 TEST_F(kvm_vfio, set_spapr_tce_unknown)
 {
 	struct kvm_vfio_spapr_tce arg = { .groupfd = self->group, .tablefd = -1 };
@@ -231,7 +231,7 @@ static int attrs_are_eio(void *arg)
 				   KVM_DEV_VFIO_GROUP_ADD) != -EIO;
 }
 
-/* Contract 7: KVM device ioctls from another mm: EIO. */
+/* Contract 7.4: KVM device ioctls from another mm: EIO. */
 TEST_F(kvm_vfio, attrs_from_another_mm)
 {
 	struct fds fds = { .dev = self->dev, .group = self->group };
@@ -246,7 +246,7 @@ TEST_F(kvm_vfio, attrs_from_another_mm)
  * One device per VM
  */
 
-/* Contract 2: while one exists, a second one is EBUSY. */
+/* Contract 2.5: while one exists, a second one is EBUSY. */
 TEST_F(kvm_vfio, second_device_busy)
 {
 	int other_vm = kvm_vm_open();
@@ -256,7 +256,7 @@ TEST_F(kvm_vfio, second_device_busy)
 	ASSERT_LE(0, __kvm_vfio_create(other_vm, 0));
 }
 
-/* Contract 2: after the close a second KVM_CREATE_DEVICE succeeds. */
+/* Contract 2.5: after the close a second KVM_CREATE_DEVICE succeeds. */
 TEST_F(kvm_vfio, create_after_close)
 {
 	close(self->dev);
@@ -266,7 +266,7 @@ TEST_F(kvm_vfio, create_after_close)
 	kvm_vfio_add(self->dev, self->group);
 }
 
-/* Contract 2: the same when the close has a group to release. */
+/* Contract 2.4, 2.5: the same when the close has a group to release. */
 TEST_F(kvm_vfio, create_after_close_with_group)
 {
 	kvm_vfio_add(self->dev, self->group);
@@ -277,7 +277,7 @@ TEST_F(kvm_vfio, create_after_close_with_group)
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->group));
 }
 
-/* Contract 2: KVM_CREATE_DEVICE_TEST creates nothing that would be busy. */
+/* Contract 2.5: KVM_CREATE_DEVICE_TEST creates nothing that would be busy. */
 TEST_F(kvm_vfio, create_test_flag)
 {
 	ASSERT_EQ(0, __kvm_vfio_create(self->vm, KVM_CREATE_DEVICE_TEST));
@@ -290,7 +290,7 @@ TEST_F(kvm_vfio, create_test_flag)
  * What ADD refuses
  */
 
-/* Contract 1: argument address unreadable: EFAULT. */
+/* Contract 1.1: argument address unreadable: EFAULT. */
 TEST_F(kvm_vfio, unreadable_argument)
 {
 	void *none = mmap(NULL, getpagesize(), PROT_NONE,
@@ -308,7 +308,7 @@ TEST_F(kvm_vfio, unreadable_argument)
 					       KVM_DEV_VFIO_GROUP_DEL, kernel));
 }
 
-/* Contract 1: fd not open: EBADF; an O_PATH fd opens no file either. */
+/* Contract 1.2: fd not open: EBADF; an O_PATH fd opens no file either. */
 TEST_F(kvm_vfio, add_bad_fd)
 {
 	int path = open("/dev/vfio/vfio", O_PATH | O_CLOEXEC);
@@ -325,7 +325,7 @@ TEST_F(kvm_vfio, add_bad_fd)
 }
 
 /*
- * Contract 1: fd is no VFIO file:  EINVAL.  A container is no VFIO file here.
+ * Contract 1.3: fd is no VFIO file: EINVAL. A container is no VFIO file here.
  */
 TEST_F(kvm_vfio, add_other_files)
 {
@@ -344,8 +344,8 @@ TEST_F(kvm_vfio, add_other_files)
 }
 
 /*
- * Contract 1: a device fd that came from a group cannot be added; its group
- * can.  (Stock accepts it.)
+ * Contract 1.3: a device fd that came from a group cannot be added; its group
+ * can. (Stock accepts it.)
  */
 TEST_F(kvm_vfio, device_fd_of_group_refused)
 {
@@ -356,7 +356,7 @@ TEST_F(kvm_vfio, device_fd_of_group_refused)
 	ASSERT_EQ(-EINVAL, __kvm_vfio_add(self->dev, device));
 }
 
-/* Contract 1: group without a container: EINVAL. */
+/* Contract 1.4: group without a container: EINVAL. */
 TEST_F(kvm_vfio, defect28_group_without_container)
 {
 	int group = vfio_group_open(devices[1].group);
@@ -374,7 +374,7 @@ TEST_F(kvm_vfio, defect28_group_without_container)
 	vfio_group_open(devices[1].group);
 }
 
-/* Contract 1: group in a container without VFIO_SET_IOMMU: EINVAL. */
+/* Contract 1.5: group in a container without VFIO_SET_IOMMU: EINVAL. */
 TEST_F(kvm_vfio, defect28_container_without_set_iommu)
 {
 	int container = vfio_container_open();
@@ -392,7 +392,7 @@ TEST_F(kvm_vfio, defect28_container_without_set_iommu)
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, group));
 }
 
-/* Contract 1: the same struct file already in this VM: EEXIST. */
+/* Contract 1.8: the same struct file already in this VM: EEXIST. */
 TEST_F(kvm_vfio, add_twice)
 {
 	int copy = dup(self->group);
@@ -409,7 +409,7 @@ TEST_F(kvm_vfio, add_twice)
 	vfio_group_unset_container(copy);
 }
 
-/* Contract 1: a refused ADD pins nothing. */
+/* Contract 1.13: a refused ADD pins nothing. */
 TEST_F(kvm_vfio, refused_add_leaves_nothing)
 {
 	struct vfio_refs before, held;
@@ -439,13 +439,13 @@ TEST_F(kvm_vfio, refused_add_leaves_nothing)
 
 /* What ADD accepts */
 
-/* Contract 1: group in a container with an IOMMU, no device fd open: 0. */
+/* Contract 1.10: group in a container with an IOMMU, no device fd open: 0. */
 TEST_F(kvm_vfio, add_without_device_fd)
 {
 	ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->group));
 }
 
-/* Contract 1: the same with a device fd open; and opened afterwards. */
+/* Contract 1.10: the same with a device fd open; and opened afterwards. */
 TEST_F(kvm_vfio, add_with_device_fd)
 {
 	int device = vfio_group_device(self->group, devices[0].bdf);
@@ -455,7 +455,7 @@ TEST_F(kvm_vfio, add_with_device_fd)
 	ASSERT_LE(0, __vfio_group_device(self->group, devices[0].bdf));
 }
 
-/* Contract 3: the same struct file may be added to a second VM's device. */
+/* Contract 3.1: the same struct file may be added to a second VM's device. */
 TEST_F(kvm_vfio, add_to_second_vm)
 {
 	int dev2 = kvm_vfio_create(kvm_vm_open());
@@ -473,7 +473,7 @@ TEST_F(kvm_vfio, add_to_second_vm)
 	ASSERT_LE(0, __vfio_group_open(devices[0].group));
 }
 
-/* Contract 1, 3: each of two VMs pins the container on its own. */
+/* Contract 1.19, 3.1: each of two VMs pins the container on its own. */
 TEST_F(kvm_vfio, defect9_second_vm_pins)
 {
 	int dev2 = kvm_vfio_create(kvm_vm_open());
@@ -488,7 +488,7 @@ TEST_F(kvm_vfio, defect9_second_vm_pins)
 
 /* What is true while KVM holds the group */
 
-/* Contract 1: VFIO_GROUP_UNSET_CONTAINER is EBUSY; after DEL it is 0. */
+/* Contract 1.19: VFIO_GROUP_UNSET_CONTAINER is EBUSY; after DEL it is 0. */
 TEST_F(kvm_vfio, defect9_unset_container_while_held)
 {
 	int copy = dup(self->group);
@@ -501,7 +501,7 @@ TEST_F(kvm_vfio, defect9_unset_container_while_held)
 	ASSERT_EQ(-EINVAL, __vfio_group_unset_container(self->group));
 }
 
-/* Contract 1: the same when the group's fd is the last one in user space. */
+/* Contract 1.19: the same when the group's fd is the last one in user space. */
 TEST_F(kvm_vfio, defect9_unset_container_with_other_fds_closed)
 {
 	int device = vfio_group_device(self->group, devices[0].bdf);
@@ -518,10 +518,10 @@ TEST_F(kvm_vfio, defect9_unset_container_with_other_fds_closed)
 }
 
 /*
- * Contract 1: the IOMMU domain stays attached, even when user space's fds of the
- * container, the group and the devices are closed first.  Its mappings live as
- * long as the domain, and they are what locks the memory; the last group to leave
- * a container also lets the IOMMU driver's module go.
+ * Contract 1.20: the IOMMU domain stays attached, even when user space's fds of
+ * the container, the group and the devices are closed first. Its mappings live
+ * as long as the domain, and they are what locks the memory; the last group to
+ * leave a container also lets the IOMMU driver's module go.
  */
 TEST_F(kvm_vfio, protection_outlives_user_fds)
 {
@@ -558,7 +558,7 @@ TEST_F(kvm_vfio, protection_outlives_user_fds)
 	EXPECT_LE(0, __vfio_group_open(devices[0].group));
 }
 
-/* Contract 1: open("/dev/vfio/N") is EBUSY: a group is open once. */
+/* Contract 1.21: open("/dev/vfio/N") is EBUSY: a group is open once. */
 TEST_F(kvm_vfio, group_opens_once)
 {
 	ASSERT_EQ(-EBUSY, __vfio_group_open(devices[0].group));
@@ -615,7 +615,7 @@ static int race_winners(struct race *race)
 	return winners;
 }
 
-/* Contract 1: under N racing opens exactly one wins. */
+/* Contract 1.21: under N racing opens exactly one wins. */
 TEST_F(kvm_vfio, racing_opens_one_wins)
 {
 	struct race race = { .group = devices[1].group };
@@ -640,7 +640,7 @@ TEST_F(kvm_vfio, racing_opens_one_wins)
 		ASSERT_EQ(0, pthread_join(threads[i], NULL));
 }
 
-/* Contract 1: VFIO_GROUP_GET_STATUS is unchanged while KVM holds. */
+/* Contract 1.22: VFIO_GROUP_GET_STATUS is unchanged while KVM holds. */
 TEST_F(kvm_vfio, status_while_held)
 {
 	uint32_t set = VFIO_GROUP_FLAGS_VIABLE | VFIO_GROUP_FLAGS_CONTAINER_SET;
@@ -655,7 +655,7 @@ TEST_F(kvm_vfio, status_while_held)
 		  vfio_group_status(self->group));
 }
 
-/* Contract 1: later groups join the container of one that KVM holds. */
+/* Contract 1.22: later groups join the container of one that KVM holds. */
 TEST_F(kvm_vfio, later_group_joins)
 {
 	int group;
@@ -667,7 +667,9 @@ TEST_F(kvm_vfio, later_group_joins)
 	ASSERT_EQ(-EINVAL, __vfio_container_use_iommu(self->container));
 }
 
-/* Contract 1: VFIO_SET_IOMMU for a later group with a container of its own. */
+/*
+ * Contract 1.22: VFIO_SET_IOMMU for a later group with a container of its own.
+ */
 TEST_F(kvm_vfio, later_group_sets_iommu)
 {
 	int container = vfio_container_open();
@@ -681,7 +683,7 @@ TEST_F(kvm_vfio, later_group_sets_iommu)
 	vfio_group_unset_container(self->group);
 }
 
-/* Contract 1: DMA map and unmap are unchanged while KVM holds. */
+/* Contract 1.22: DMA map and unmap are unchanged while KVM holds. */
 TEST_F(kvm_vfio, dma_while_held)
 {
 	void *va = vfio_dma_buffer(BUFFER_SIZE);
@@ -698,7 +700,7 @@ TEST_F(kvm_vfio, dma_while_held)
 	ASSERT_EQ(0, __vfio_memory_unregister(self->container, va, BUFFER_SIZE));
 }
 
-/* Contract 1: device reset is unchanged while KVM holds. */
+/* Contract 1.22: device reset is unchanged while KVM holds. */
 TEST_F(kvm_vfio, device_reset_while_held)
 {
 	int device;
@@ -712,7 +714,7 @@ TEST_F(kvm_vfio, device_reset_while_held)
  * What DEL does
  */
 
-/* Contract 2: DEL succeeds with device fds still open, and unpins. */
+/* Contract 2.1: DEL succeeds with device fds still open, and unpins. */
 TEST_F(kvm_vfio, del_with_device_fd_open)
 {
 	int device;
@@ -726,7 +728,7 @@ TEST_F(kvm_vfio, del_with_device_fd_open)
 	ASSERT_EQ(0, __vfio_group_unset_container(self->group));
 }
 
-/* Contract 2: DEL of a file that was not added: ENOENT. */
+/* Contract 2.2: DEL of a file that was not added: ENOENT. */
 TEST_F(kvm_vfio, del_not_added)
 {
 	int dev2 = kvm_vfio_create(kvm_vm_open());
@@ -743,7 +745,7 @@ TEST_F(kvm_vfio, del_not_added)
 	EXPECT_EQ(-ENOENT, __kvm_vfio_del(self->dev, self->group));
 }
 
-/* Contract 2: DEL of a bad fd: EBADF, also of one closed since the ADD. */
+/* Contract 2.3: DEL of a bad fd: EBADF, also of one closed since the ADD. */
 TEST_F(kvm_vfio, del_bad_fd)
 {
 	int path = open("/dev/vfio/vfio", O_PATH | O_CLOEXEC);
@@ -819,7 +821,7 @@ TEST_F(kvm_vfio, other_group_stays_held)
 	ASSERT_LE(0, __vfio_group_open(devices[1].group));
 }
 
-/* Contract 1, 2: and it stays pinned in its container, whichever goes. */
+/* Contract 1.19: and it stays pinned in its container, whichever goes. */
 TEST_F(kvm_vfio, defect9_other_group_stays_pinned)
 {
 	int group = join_group(self->container, &devices[1]);
@@ -838,7 +840,10 @@ TEST_F(kvm_vfio, defect9_other_group_stays_pinned)
  * What the last close does
  */
 
-/* Contract 2: the last reference goes: all is released before close() returns. */
+/*
+ * Contract 2.4: the last reference goes: all is released before close()
+ * returns.
+ */
 TEST_F(kvm_vfio, close_releases_at_once)
 {
 	int group = join_group(self->container, &devices[1]);
@@ -917,7 +922,7 @@ static int leave_to_heir(struct heir *heir)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
 }
 
-/* Contract 2: the same when the last reference is in a forked process. */
+/* Contract 2.4: the same when the last reference is in a forked process. */
 TEST_F(kvm_vfio, close_in_forked_process)
 {
 	struct heir heir = { .dev = self->dev, .group = self->group };
@@ -928,7 +933,9 @@ TEST_F(kvm_vfio, close_in_forked_process)
 	ASSERT_LE(0, __kvm_vfio_create(self->vm, 0));
 }
 
-/* Contract 2: the same when a forked process exits with the last reference. */
+/*
+ * Contract 2.4: the same when a forked process exits with the last reference.
+ */
 TEST_F(kvm_vfio, exit_of_forked_process)
 {
 	struct heir heir = {
@@ -943,7 +950,10 @@ TEST_F(kvm_vfio, exit_of_forked_process)
 	ASSERT_LE(0, __kvm_vfio_create(self->vm, 0));
 }
 
-/* Contract 2: the fd of the device pins the VM, and holds until its own close. */
+/*
+ * Contract 2.4: the fd of the device pins the VM, and holds until its own
+ * close.
+ */
 TEST_F(kvm_vfio, vm_fd_closed_first)
 {
 	kvm_vfio_add(self->dev, self->group);
@@ -1022,8 +1032,8 @@ static int close_in_odd_orders(void *arg)
 }
 
 /*
- * Contract 2: fds closed in any order: the group is held exactly as long as its
- * fd, a device's fd or KVM holds it, and nothing is left.
+ * Contract 2.6: fds closed in any order: the group is held exactly as long as
+ * its fd, a device's fd or KVM holds it, and nothing is left.
  */
 TEST_F(kvm_vfio, any_close_order)
 {
@@ -1047,7 +1057,7 @@ TEST_F(kvm_vfio, any_close_order)
 /*
  * POWER: tables of a VM, and windows of a container
  */
-/* Contract 4: structure unreadable: EFAULT. */
+/* Contract 4.2: structure unreadable: EFAULT. */
 TEST_F(kvm_vfio, spapr_unreadable_argument)
 {
 	void *none = mmap(NULL, getpagesize(), PROT_NONE,
@@ -1059,7 +1069,7 @@ TEST_F(kvm_vfio, spapr_unreadable_argument)
 					       none));
 }
 
-/* Contract 4: each refusal, in the order of the checks. */
+/* Contract 4.3, 4.4, 4.5, 4.6: each refusal, in the order of the checks. */
 TEST_F(kvm_vfio, spapr_refusals)
 {
 	uint64_t window = vfio_default_window(self->container);
@@ -1085,7 +1095,7 @@ TEST_F(kvm_vfio, spapr_refusals)
 	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
 }
 
-/* Contract 4: no window of the group matches the table: EINVAL. */
+/* Contract 4.9: no window of the group matches the table: EINVAL. */
 TEST_F(kvm_vfio, spapr_table_without_window)
 {
 	uint64_t window = vfio_default_window(self->container);
@@ -1112,7 +1122,7 @@ TEST_F(kvm_vfio, spapr_set_and_del)
 	vfio_group_unset_container(self->group);
 }
 
-/* Contract 4: table, device and group fds go in either order. */
+/* Contract 4.17: table, device and group fds go in either order. */
 TEST_F(kvm_vfio, spapr_close_orders)
 {
 	uint64_t window = vfio_default_window(self->container);
@@ -1132,7 +1142,7 @@ TEST_F(kvm_vfio, spapr_close_orders)
 	vfio_group_unset_container(self->group);
 }
 
-/* Contract 1, 4: windows come and go while KVM holds the group. */
+/* Contract 4.15: windows come and go while KVM holds the group. */
 TEST_F(kvm_vfio, spapr_windows_while_held)
 {
 	struct vfio_iommu_spapr_tce_create create = {

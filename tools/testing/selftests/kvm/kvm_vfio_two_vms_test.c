@@ -184,7 +184,10 @@ FIXTURE_TEARDOWN(two_vms)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
-/* Drivers see the newest holder's VM, then the one before, then none. */
+/*
+ * Contract 3.2, 3.5: Drivers see the newest holder's VM, then the one before,
+ * then none.
+ */
 TEST_F(two_vms, defect11_newest_holder_is_seen)
 {
 	struct holder holder[3];
@@ -235,8 +238,9 @@ static void let_go(struct holder *holder, int group, unsigned int way)
 }
 
 /*
- * Either holder releases first, in every way.  Then drivers see the other one's
- * VM, never the first one's, and UNSET is EBUSY until both have released.
+ * Contract 3.1, 3.4, 3.6: Either holder releases first, in every way. Then
+ * drivers see the other one's VM, never the first one's, and UNSET is EBUSY
+ * until both have released.
  */
 TEST_F(two_vms, defect11_any_release_order)
 {
@@ -266,7 +270,10 @@ TEST_F(two_vms, defect11_any_release_order)
 	}
 }
 
-/* UNSET is EBUSY until the last of three holders releases, in any order. */
+/*
+ * Contract 3.1: UNSET is EBUSY until the last of three holders releases, in any
+ * order.
+ */
 TEST_F(two_vms, defect9_unset_busy_until_last)
 {
 	struct holder holder[4];
@@ -288,7 +295,9 @@ TEST_F(two_vms, defect9_unset_busy_until_last)
 	}
 }
 
-/* An open device keeps, and pins, the VM that it was opened with. */
+/*
+ * Contract 3.3: An open device keeps, and pins, the VM that it was opened with.
+ */
 TEST_F(two_vms, defect11_open_device_keeps_its_vm)
 {
 	struct holder old, new;
@@ -322,7 +331,10 @@ TEST_F(two_vms, defect11_open_device_keeps_its_vm)
 	EXPECT_EQ(0U, seen_by_driver(self->group));
 }
 
-/* QEMU 11 gives its VM a new fd: new device, re-add, all with devices open. */
+/*
+ * Contract 3.4: QEMU 11 gives its VM a new fd: new device, re-add, all with
+ * devices open.
+ */
 TEST_F(two_vms, defect11_readd_with_device_open)
 {
 	struct holder holder, other;
@@ -355,9 +367,9 @@ static bool told(unsigned int probe, uint64_t kvm, unsigned int expected)
 }
 
 /*
- * KVM is told about the start and the end of an assignment once for each file
- * and VM, whatever else is refused or repeated.  From Linux 7
- * on it is not told, and only the answers are judged.
+ * Contract 1.14: KVM is told about the start and the end of an assignment once
+ * for each file and VM, whatever else is refused or repeated. From Linux 7 on
+ * it is not told, and only the answers are judged.
  */
 TEST_F(two_vms, assignments_pair_up)
 {
@@ -395,8 +407,9 @@ static unsigned long coherency_questions(void)
 }
 
 /*
- * The questions asked at an ADD do not depend on what is held already, and a
- * DEL asks none.  (Where DMA is not coherent, stock finds that out early.)
+ * Contract 1.16, 6.2: The questions asked at an ADD do not depend on what is
+ * held already, and a DEL asks none. (Where DMA is not coherent, stock finds
+ * that out early.)
  */
 TEST_F(two_vms, defect29_asked_once_for_each_file)
 {
@@ -559,6 +572,7 @@ FIXTURE_TEARDOWN(hand_over)
 	EXPECT_TRUE(is_clean(&self->start));
 }
 
+/* Contract 3.4 */
 TEST_F(hand_over, defect11_old_lets_go_late)
 {
 	struct holder holder;

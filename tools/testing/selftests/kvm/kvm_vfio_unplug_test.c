@@ -672,7 +672,10 @@ static bool all_dead(const struct vmm *vmm, int dev2, bool two_vms)
 	return ok;
 }
 
-/* No device fd is open.  The dead member still counts for KVM until DEL. */
+/*
+ * Contract 1.26, 1.27, 1.30, 1.32: No device fd is open. The dead member still
+ * counts for KVM until DEL.
+ */
 TEST_F(host_wins, dead_member)
 {
 	ASSERT_EQ(0, host_take(variant->way, &devices[0]));
@@ -684,7 +687,7 @@ TEST_F(host_wins, dead_member)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* Only the group keeps the container. */
+/* Contract 1.25: Only the group keeps the container. */
 TEST_F(host_wins, container_fd_closed)
 {
 	close(self->vmm.fd[VMM_CONTAINER]);
@@ -694,7 +697,7 @@ TEST_F(host_wins, container_fd_closed)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* Only KVM keeps the group, so there is no fd left for a DEL. */
+/* Contract 1.25: Only KVM keeps the group, so there is no fd left for a DEL. */
 TEST_F(host_wins, all_vfio_fds_closed)
 {
 	close(self->vmm.fd[VMM_CONTAINER]);
@@ -706,7 +709,10 @@ TEST_F(host_wins, all_vfio_fds_closed)
 	use_and_close(self->dev2, &devices[0]);
 }
 
-/* What is mapped is unmapped at once, and the IOMMU driver is free. */
+/*
+ * Contract 1.25: What is mapped is unmapped at once, and the IOMMU driver is
+ * free.
+ */
 TEST_F(host_wins, dma_mapped)
 {
 	int iommu_refs = module_refcnt(VFIO_TEST_IOMMU_MODULE);
@@ -757,7 +763,7 @@ TEST_F(host_wins, other_group_lives)
 	EXPECT_EQ(0, __vfio_group_unset_container(other));
 }
 
-/* The dead group does not affect the fresh one. */
+/* Contract 1.30: The dead group does not affect the fresh one. */
 TEST_F(host_wins, fresh_group_while_dead_held)
 {
 	int dev = self->vmm.fd[VMM_KVM_VFIO];
@@ -784,8 +790,8 @@ TEST_F(host_wins, fresh_group_while_dead_held)
 }
 
 /*
- * Three dead groups one after the other, all released at the end.  Each time
- * the fresh group is added.
+ * Contract 1.30: Three dead groups one after the other, all released at the
+ * end. Each time the fresh group is added.
  */
 TEST_F(host_wins, again_and_again)
 {
@@ -807,9 +813,9 @@ TEST_F(host_wins, again_and_again)
 }
 
 /*
- * Closing works in every order, whether or not the device is back.  All orders
- * are tried after an unbind, which is the quickest; the other ways try some of
- * the orders each.
+ * Contract 1.25: Closing works in every order, whether or not the device is
+ * back. All orders are tried after an unbind, which is the quickest; the other
+ * ways try some of the orders each.
  */
 TEST_F(host_wins, any_close_order)
 {
@@ -838,7 +844,7 @@ TEST_F(host_wins, any_close_order)
 
 #ifdef __KVM_HAVE_SPAPR_TCE
 /*
- * Contract 4: a TCE table is attached.  Once the group is dead, DEL and the
+ * Contract 4.17: a TCE table is attached. Once the group is dead, DEL and the
  * close of the table undo what is left, in either order.
  */
 TEST_F(host_wins, tce_table_attached)
@@ -900,7 +906,7 @@ static int request_event(int device)
 	return irq.fd;
 }
 
-/* The host waits for an open device fd, but not for KVM. */
+/* Contract 1.24: The host waits for an open device fd, but not for KVM. */
 TEST_F(host_wins, waits_for_device_fd_only)
 {
 	struct pollfd event = { .events = POLLIN };
@@ -923,7 +929,7 @@ TEST_F(host_wins, waits_for_device_fd_only)
 	EXPECT_TRUE(all_dead(&self->vmm, self->dev2, variant->two_vms));
 }
 
-/* The same, and KVM releases the group while the host waits. */
+/* Contract 1.26: The same, and KVM releases the group while the host waits. */
 TEST_F(host_wins, del_while_host_waits)
 {
 	struct pollfd event = { .events = POLLIN };
@@ -1248,6 +1254,7 @@ static int race_table(int vm)
 	return table;
 }
 
+/* Contract 1.15, 1.23, 1.25 */
 TEST_F(host_races, with_everything)
 {
 	struct race race = { .number = devices[0].group, .group = -1 };
@@ -1352,9 +1359,9 @@ static int load(unsigned int i)
 }
 
 /*
- * KVM pins vfio.ko and, through the container, the IOMMU driver's module, but
- * not the driver of the devices: unloading that is one more way in which the
- * host wins.
+ * Contract 1.25: KVM pins vfio.ko and, through the container, the IOMMU
+ * driver's module, but not the driver of the devices: unloading that is one
+ * more way in which the host wins.
  */
 TEST_F(last, modules_unload_and_load)
 {
@@ -1416,7 +1423,7 @@ static bool find_slot(const struct vfio_test_device *device, char *path,
 	return found && !access(path, W_OK);
 }
 
-/* Hot-unplug: the device is gone from the machine. */
+/* Contract 1.25: Hot-unplug: the device is gone from the machine. */
 TEST_F(last, slot_switched_off)
 {
 	char path[PATH_SIZE];

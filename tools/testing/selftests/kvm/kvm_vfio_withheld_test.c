@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 1: user space does not delay the host.
+ * Contract 1.31: user space does not delay the host.
  *
  * An ioctl of a container waits for a page that userfaultfd withholds. Meanwhile the
  * group leaves the container: because the host unbinds its device, or by

@@ -278,6 +278,8 @@ static bool is_flushed(const struct worker *worker, u64 set)
 /*
  * The tests
  */
+
+/* Contract 6.7 */
 TEST_F(wbinvd, without_a_group)
 {
 	struct worker *a = vcpu_on(self, 1), *b = vcpu_on(self, 2);
@@ -290,7 +292,7 @@ TEST_F(wbinvd, without_a_group)
 	ASSERT_NO_FLUSHES(b);
 }
 
-/* Each vCPU has a set of its own. */
+/* Contract 6.7: Each vCPU has a set of its own. */
 TEST_F(wbinvd, where_each_vcpu_runs)
 {
 	struct worker *a = vcpu_on(self, 1), *b = vcpu_on(self, 2);
@@ -305,7 +307,10 @@ TEST_F(wbinvd, where_each_vcpu_runs)
 	ASSERT_NO_FLUSHES(b);
 }
 
-/* A vCPU changes CPUs, and groups are added and deleted, without a flush. */
+/*
+ * Contract 6.5: A vCPU changes CPUs, and groups are added and deleted, without
+ * a flush.
+ */
 TEST_F(wbinvd, only_wbinvd_flushes)
 {
 	struct worker *a = vcpu_on(self, 1);
@@ -320,6 +325,7 @@ TEST_F(wbinvd, only_wbinvd_flushes)
 	ASSERT_EQ(flushes(), 0);
 }
 
+/* Contract 6.7 */
 TEST_F(wbinvd, as_long_as_one_of_two_groups_is_held)
 {
 	struct worker *a = vcpu_on(self, 1);
@@ -354,6 +360,7 @@ TEST_F(wbinvd, add_and_del_cycles)
 	ASSERT_NO_FLUSHES(b);
 }
 
+/* Contract 6.7 */
 TEST_F(wbinvd, vcpu_created_late)
 {
 	struct worker *a = vcpu_on(self, 1), *b;
@@ -366,6 +373,7 @@ TEST_F(wbinvd, vcpu_created_late)
 	ASSERT_FLUSHES(a, ON(1));
 }
 
+/* Contract 6.6 */
 TEST_F(wbinvd, defect25_cpus_before_the_first_group)
 {
 	struct worker *a = vcpu_on(self, 1), *b = vcpu_on(self, 3);
@@ -381,8 +389,9 @@ TEST_F(wbinvd, defect25_cpus_before_the_first_group)
 }
 
 /*
- * Where WBINVD does not exit, a CPU is flushed when a vCPU leaves it; the first group
- * flushes those that vCPUs of this VM have left before, and no others.
+ * Contract 6.5: Where WBINVD does not exit, a CPU is flushed when a vCPU leaves
+ * it; the first group flushes those that vCPUs of this VM have left before, and
+ * no others.
  */
 TEST_F(wbinvd, first_group_without_exits)
 {
@@ -405,8 +414,8 @@ TEST_F(wbinvd, first_group_without_exits)
 }
 
 /*
- * The vCPU is in the guest when the VM gets the group, and leaves the CPU after
- * that.
+ * Contract 6.6: The vCPU is in the guest when the VM gets the group, and leaves
+ * the CPU after that.
  */
 TEST_F(wbinvd, defect25_vcpus_in_the_guest_meanwhile)
 {
@@ -419,7 +428,10 @@ TEST_F(wbinvd, defect25_vcpus_in_the_guest_meanwhile)
 	ASSERT_FLUSHES(b, ON(2) | ON(1));
 }
 
-/* WBINVD did nothing for the CPUs on which the vCPU ran in between. */
+/*
+ * Contract 6.6: WBINVD did nothing for the CPUs on which the vCPU ran in
+ * between.
+ */
 TEST_F(wbinvd, defect25_cpus_between_two_groups)
 {
 	struct worker *a = vcpu_on(self, 1);
@@ -436,10 +448,10 @@ TEST_F(wbinvd, defect25_cpus_between_two_groups)
 }
 
 /*
- * The CPU on which the vCPU goes on is in the next set, although it has not
- * been entered again.  If something preempts the vCPU there, it is entered
- * again and the defect does not show.  So it is tried more than once: each time
- * can show it.
+ * Contract 6.8: The CPU on which the vCPU goes on is in the next set, although
+ * it has not been entered again. If something preempts the vCPU there, it is
+ * entered again and the defect does not show. So it is tried more than once:
+ * each time can show it.
  */
 TEST_F(wbinvd, defect33_cpu_that_goes_on)
 {
@@ -457,6 +469,7 @@ TEST_F(wbinvd, defect33_cpu_that_goes_on)
 	}
 }
 
+/* Contract 6.8 */
 TEST_F(wbinvd, defect33_vcpus_that_change_places)
 {
 	struct worker *a = vcpu_on(self, 1), *b = vcpu_on(self, 2);
@@ -559,6 +572,7 @@ static void storm_step(const struct worker *worker, unsigned int step)
 	await(&control->done, control->want);
 }
 
+/* Contract 6.8 */
 TEST_F(wbinvd, defect33_storm_of_moves)
 {
 	struct worker *a = vcpu_on(self, 1);
@@ -574,7 +588,10 @@ TEST_F(wbinvd, defect33_storm_of_moves)
 	ASSERT_EQ(storm.nr, coherent ? 0 : NR_MOVES * NR_AT_ONCE);
 }
 
-/* A WBINVD in a VM with a group flushes all CPUs since the last flush. */
+/*
+ * Contract 6.6, 6.7: A WBINVD in a VM with a group flushes all CPUs since the
+ * last flush.
+ */
 TEST_F(wbinvd, defect25_storm_of_moves_and_groups)
 {
 	struct worker *a = vcpu_on(self, 1);
