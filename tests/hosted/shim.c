@@ -89,7 +89,7 @@ const char *shim_fault_disarm(void)
 
 void (*shim_at_allocation)(void);
 static unsigned int live_objects;
-static unsigned int allocations;
+static unsigned int allocations, uncharged;
 
 void *kzalloc(size_t size, int flags)
 {
@@ -97,6 +97,8 @@ void *kzalloc(size_t size, int flags)
 
 	shim_might_sleep("kzalloc");
 	inc(allocations);
+	if (!(flags & __GFP_ACCOUNT))
+		inc(uncharged);
 	if (shim_at_allocation)
 		shim_at_allocation();
 	if (shim_fault("kzalloc"))
@@ -134,6 +136,11 @@ struct mutex *shim_forbid;
 unsigned int shim_allocations(void)
 {
 	return allocations;
+}
+
+unsigned int shim_uncharged(void)
+{
+	return uncharged;
 }
 
 static const char *bad_addr;

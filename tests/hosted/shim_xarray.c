@@ -47,7 +47,7 @@ int xa_reserve(struct xarray *xa, unsigned long index, int gfp)
 	if (find(xa, index))
 		return 0;
 	/* Counts as an object that may not be left behind. */
-	node = kzalloc(1, gfp);
+	node = kzalloc(1, gfp | xa->flags);
 	if (!node)
 		return -ENOMEM;
 	kfree(node);

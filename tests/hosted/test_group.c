@@ -187,6 +187,21 @@ TEST(release_allocates_nothing, "DEL and close allocate nothing, cannot fail")
 		EXPECT_EQ(users(&groups[i]), 1);
 }
 
+/* Contract 1.17 */
+TEST(charged, "CREATE_DEVICE and ADD: what they allocate is charged")
+{
+	unsigned int before = shim_allocations(), uncharged = shim_uncharged();
+	struct vm vm = new_vm();
+	struct group group;
+
+	EXPECT(shim_allocations() > before);
+	group = new_group(1);
+	before = shim_allocations();
+	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+	EXPECT(shim_allocations() > before + 1);
+	EXPECT_EQ(shim_uncharged(), uncharged);
+}
+
 /* Contract 1.11, 5.1: A group on an iommufd: pinned like one in a container. */
 TEST(iommufd_group, "group on an iommufd: ADD 0, UNSET EBUSY until DEL")
 {

@@ -5,7 +5,8 @@
 #include <linux/cleanup.h>
 
 #define GFP_KERNEL		0
-#define GFP_KERNEL_ACCOUNT	0
+#define __GFP_ACCOUNT		1
+#define GFP_KERNEL_ACCOUNT	__GFP_ACCOUNT
 #define __GFP_ZERO		0
 #define __GFP_NOWARN		0
 
@@ -25,9 +26,10 @@ void *kzalloc(size_t size, int flags);
 void *shim_kmalloc(size_t size);
 void kfree(const void *ptr);
 
-/* For tests: objects not yet freed, and all calls so far. */
+/* For tests: objects not yet freed, all calls so far, and those without __GFP_ACCOUNT */
 unsigned int shim_live_objects(void);
 unsigned int shim_allocations(void);
+unsigned int shim_uncharged(void);
 
 DEFINE_FREE(kfree, void *, if (!IS_ERR_OR_NULL(_T)) kfree(_T))
 DEFINE_FREE(kvfree, void *, if (!IS_ERR_OR_NULL(_T)) kfree(_T))

@@ -16,11 +16,13 @@ struct shim_slot {
 struct xarray {
 	struct shim_slot *slots;
 	size_t nr, size;
+	int flags;
 };
 
-#define XA_FLAGS_ACCOUNT	0
+#define XA_FLAGS_ACCOUNT	1	/* __GFP_ACCOUNT */
 
-#define xa_init_flags(xa, flags)	((void)(*(xa) = (struct xarray){}))
+#define xa_init_flags(xa, what)		\
+	((void)(*(xa) = (struct xarray){ .flags = (what) }))
 void xa_destroy(struct xarray *xa);
 void *xa_load(struct xarray *xa, unsigned long index);
 int xa_reserve(struct xarray *xa, unsigned long index, int gfp);
