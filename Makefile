@@ -79,6 +79,12 @@ check-hosted: deps
 check-stock: deps
 	@tests/check tests/lists/check-stock
 
+## make evidence       what the last check said about each promise and defect:
+##   docs/evidence.md
+.PHONY: evidence
+evidence:
+	@scripts/evidence
+
 ## make bench          what ADD, DEL and TCE hypercalls cost, stock and ours, where time
 ##   counts instructions; kept as docs/bench.md
 .PHONY: bench
