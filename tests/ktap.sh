@@ -32,10 +32,10 @@ ktap_plan() {
 ktap() {
 	ktap_number=$((ktap_number + 1))
 	if [ "$1" = 0 ]; then
-		echo "ok $ktap_number - $2${3:+ # $3}"
+		printf "%s\n" "ok $ktap_number - $2${3:+ # $3}"
 	else
 		ktap_failed=$((ktap_failed + 1))
-		echo "not ok $ktap_number - $2${3:+ # $3}"
+		printf "%s\n" "not ok $ktap_number - $2${3:+ # $3}"
 	fi
 }
 
