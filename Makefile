@@ -148,7 +148,7 @@ tests-%:
 	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
 		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
 		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
-	@$(MAKE) -s $(addprefix $(B)/tests/$*/command/,hold json)
+	@$(MAKE) -s $(addprefix $(B)/tests/$*/command/,hold json kvm-vfio)
 
 # Beside the command kvm-vfio in a lab machine: who holds a group, and what reads JSON
 test-lib := tools/testing/selftests/kvm
@@ -164,6 +164,12 @@ $(B)/tests/%/command/hold: tools/kvm/kvm_vfio/tests/hold.c \
 $(B)/tests/%/command/json: tools/kvm/kvm_vfio/tests/json.c
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
+
+# Static, with Debian's json-c of that architecture.  make in that folder knows what it needs.
+.PHONY: FORCE
+$(B)/tests/%/command/kvm-vfio: FORCE
+	@. $(B)/base.env && $(MAKE) -s -C tools/kvm/kvm_vfio CC=$(cross-$*)gcc STATIC=1 \
+		OUTPUT=$(@D) JSON_C="$$JSON_C_$*"
 
 ## make shell          a prompt in a lab machine (MACHINE=x86, or power9, ...)
 MACHINE ?= x86

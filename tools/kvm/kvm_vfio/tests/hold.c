@@ -2,9 +2,14 @@
 /*
  * hold BDF: has the device's group held by KVM, the device open, and on POWER a TCE
  * table attached, until there is no more input.  Says "holding PID-FD" before.
+ *
+ * hold BDF mapped: the same, but closes all that and keeps a mapping of the device.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vfio_tce.h"
@@ -34,13 +39,31 @@ static void attach(const struct vmm *vmm)
 }
 #endif
 
+/* The first region that can be mapped */
+static void map(int device)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info) };
+
+	for (; info.index < VFIO_PCI_CONFIG_REGION_INDEX; info.index++) {
+		VFIO_ASSERT(!ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info), "region info");
+		if (!(info.flags & VFIO_REGION_INFO_FLAG_MMAP))
+			continue;
+		VFIO_ASSERT(mmap(NULL, info.size, PROT_READ, MAP_SHARED, device, info.offset) !=
+			    MAP_FAILED, "mmap of region %u", info.index);
+		return;
+	}
+	VFIO_ASSERT(false, "no region can be mapped");
+}
+
 int main(int argc, char **argv)
 {
 	struct vfio_test_device device;
 	struct vmm vmm;
 	char target[256];
 
-	if (argc != 2)
+	bool mapped = argc == 3 && !strcmp(argv[2], "mapped");
+
+	if (argc != 2 && !mapped)
 		return 2;
 	snprintf(device.bdf, sizeof(device.bdf), "%s", argv[1]);
 	vfio_bind(device.bdf);
@@ -49,6 +72,10 @@ int main(int argc, char **argv)
 	device.group = atoi(target);
 	vmm_open(&vmm, &device, true);
 	attach(&vmm);
+	if (mapped) {
+		map(vmm.fd[VMM_DEVICE]);
+		vmm_close(&vmm);
+	}
 	printf("holding %d-%d\n", getpid(), vmm.fd[VMM_KVM_VFIO]);
 	fflush(stdout);
 	while (getchar() != EOF)

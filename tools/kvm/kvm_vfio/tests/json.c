@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Is the input one JSON text, strictly by RFC 8259, in ASCII, with no key twice in
+ * Is the input one JSON text, strictly by RFC 8259, in UTF-8, with no key twice in
  * an object?  If so, print it flat, a line for each value: .vms[0].pid 1234
  */
 #include <stdbool.h>
@@ -64,13 +64,37 @@ static void parse_unicode(void)
 		fail("high surrogate alone");
 }
 
+/* A character of several bytes of UTF-8, in its shortest form and no surrogate */
+static void parse_utf8(void)
+{
+	static const unsigned long least[] = { 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *s = (const unsigned char *)at;
+	int more = *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1, i;
+	unsigned long c = *s & (0x3f >> more);
+
+	if (*s < 0xc0 || *s > 0xf7)
+		fail("no UTF-8");
+	for (i = 1; i <= more; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			fail("no UTF-8");
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		fail("no UTF-8");
+	at += more + 1;
+}
+
 static struct key parse_string(void)
 {
 	struct key key = { .start = at };
 
 	expect('"');
 	while (*at != '"') {
-		if (*at < ' ' || *at > '~')
+		if (*at & 0x80) {
+			parse_utf8();
+			continue;
+		}
+		if (*at < ' ')
 			fail("raw character");
 		if (*at++ != '\\')
 			continue;

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What /proc tells of a process: which files it has open, mapped, or registered with
+ * io_uring.  It may end at any time; then the rest of it is not there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "kvm-vfio.h"
+
+#define ANON	"anon_inode:"
+
+char *comm_of(pid_t pid)
+{
+	size_t size;
+	char *comm = read_file(at("/proc/%d/comm", pid), &size);
+
+	if (!comm)
+		return NULL;
+	if (size && comm[size - 1] == '\n') /* the kernel's; others are part of it */
+		comm[size - 1] = 0;
+	return comm;
+}
+
+char *info_of_fd(pid_t task, int fd)
+{
+	return read_file(at("/proc/%d/fdinfo/%d", task, fd), NULL);
+}
+
+/* The value of -name guest=VALUE,..., in which a comma is doubled */
+static char *guest_of(const char *option)
+{
+	char *name = keep(NULL, strlen(option)), *to = name;
+	const char *s = strstr(option, ",guest=");
+
+	if (starts(option, "guest="))
+		option += strlen("guest=");
+	else if (s)
+		option = s + strlen(",guest=");
+	else if (strcspn(option, "=") < strcspn(option, ","))
+		return NULL; /* begins with another option */
+	for (s = option; *s; s++) {
+		if (*s == ',' && *++s != ',')
+			break;
+		*to++ = *s;
+	}
+	return *name ? name : NULL;
+}
+
+/* QEMU's -name, or --name */
+static char *name_of_arguments(pid_t pid)
+{
+	char *name = NULL, *s, *end;
+	size_t size;
+
+	s = read_file(at("/proc/%d/cmdline", pid), &size);
+	if (!s)
+		return NULL;
+	end = s + size;
+	for (; s < end; s += strlen(s) + 1) {
+		char *next = s + strlen(s) + 1;
+
+		if ((!strcmp(s, "-name") || !strcmp(s, "--name")) && next < end)
+			name = guest_of(next); /* the last one counts */
+	}
+	return name;
+}
+
+/* systemd writes other characters as \x2d. */
+static char *unescape_unit(const char *s)
+{
+	char *out = keep(NULL, strlen(s)), *to = out;
+
+	while (*s) {
+		unsigned int c;
+		int n = 0;
+
+		if (sscanf(s, "\\x%2x%n", &c, &n) == 1 && n == 4 && c) {
+			*to++ = c;
+			s += n;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	return out;
+}
+
+/* machine.slice/machine-NAME.scope in the path of the control group */
+static char *name_of_scope(pid_t pid)
+{
+	char *s = read_file(at("/proc/%d/cgroup", pid), NULL), *end;
+
+	s = s ? strstr(s, "/machine.slice/machine-") : NULL;
+	if (!s)
+		return NULL;
+	s += strlen("/machine.slice/machine-");
+	s[strcspn(s, "/\n")] = 0;
+	end = strstr(s, ".scope");
+	if (!end || end == s || end[strlen(".scope")])
+		return NULL;
+	*end = 0;
+	return unescape_unit(s);
+}
+
+const char *people_name(pid_t pid)
+{
+	char *name = name_of_arguments(pid);
+
+	if (!name)
+		name = name_of_scope(pid);
+	if (!name)
+		name = comm_of(pid);
+	return name;
+}
+
+/* /dev/vfio/7, noiommu-7 or devices/vfio0, also of a node that was removed, as io_uring
+ * has it, too
+ */
+static bool is_node_path(const char *path)
+{
+	const char *name;
+	size_t n;
+
+	if (!starts(path, "/dev/vfio/"))
+		return false;
+	name = path + strlen("/dev/vfio/");
+	if (starts(name, "noiommu-"))
+		name += strlen("noiommu-");
+	else if (starts(name, "devices/vfio"))
+		name += strlen("devices/vfio");
+	n = strspn(name, "0123456789");
+	name += n;
+	return n && (!*name || !strcmp(name, " (deleted)") || !strcmp(name, "\\040(deleted)"));
+}
+
+static enum kind kind_of(const char *path)
+{
+	static const struct {
+		const char *path;
+		enum kind kind;
+	} kinds[] = {
+		{ ANON "[vfio-device]", KIND_DEVICE },
+		{ ANON "kvm-vm", KIND_VM },
+		{ ANON "kvm-vfio", KIND_KVM_VFIO },
+		{ ANON "kvm-spapr-tce", KIND_TCE },
+		{ ANON "[io_uring]", KIND_RING },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strcmp(path, kinds[i].path))
+			return kinds[i].kind;
+	if (starts(path, "socket:["))
+		return KIND_SOCKET;
+	return is_node_path(path) ? KIND_NODE : KIND_NONE;
+}
+
+/* All nodes that VFIO has now */
+static struct node {
+	dev_t number;
+	bool cdev;
+	const char *name;
+} *nodes;
+static size_t nr_nodes;
+
+static void find_nodes(const char *class, bool cdev)
+{
+	unsigned int major, minor;
+	char **name;
+
+	for (name = list_folder(at("/sys/class/%s", class)); *name; name++) {
+		char *number = node_number(class, *name);
+
+		if (!number || sscanf(number, "%u:%u", &major, &minor) != 2)
+			continue;
+		nodes = reallocarray(nodes, nr_nodes + 1, sizeof(*nodes));
+		if (!nodes)
+			die("no memory left", NULL);
+		nodes[nr_nodes++] = (struct node){ makedev(major, minor), cdev, *name };
+	}
+}
+
+static void forget_nodes(void)
+{
+	free(nodes);
+	nodes = NULL;
+	nr_nodes = 0;
+}
+
+/*
+ * A node may have any path, and any file may have the path of a node, in a mount namespace of
+ * its own: what counts is the number.  Only where there is no number to be had, or where
+ * VFIO has no node any more, the path does.
+ */
+static void take_number(struct hold *hold, const char *link)
+{
+	bool vfio = !nr_nodes;
+	struct statx stx;
+	size_t i;
+
+	/* Asks no file server */
+	if (*hold->path != '/' || statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_TYPE, &stx))
+		return;
+	if (!S_ISCHR(stx.stx_mode)) {
+		hold->kind = KIND_NONE;
+		return;
+	}
+	hold->number = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
+	for (i = 0; i < nr_nodes; i++) {
+		vfio |= major(nodes[i].number) == major(hold->number);
+		if (nodes[i].number != hold->number)
+			continue;
+		hold->node = nodes[i].name;
+		hold->cdev = nodes[i].cdev;
+		hold->kind = KIND_NODE;
+		return;
+	}
+	if (!vfio)
+		hold->kind = KIND_NONE;
+}
+
+static void hold(struct process *process, struct hold hold)
+{
+	process->holds = reallocarray(process->holds, process->nr_holds + 1, sizeof(hold));
+	if (!process->holds)
+		die("no memory left", NULL);
+	process->holds[process->nr_holds++] = hold;
+}
+
+/* Linux 6.16 and later tell which device it is. */
+static const char *device_of(pid_t task, int fd)
+{
+	char *s = info_of_fd(task, fd);
+
+	s = s ? strstr(s, "\nvfio-device-syspath:") : NULL;
+	if (!s)
+		return NULL;
+	s += 1;
+	s[strcspn(s, "\n")] = 0;
+	s = strrchr(s, '/');
+	return s ? s + 1 : NULL;
+}
+
+/* Which VM, or table of it, an fd is for.  The same for all on stock. */
+static const char *identity(pid_t task, int fd)
+{
+	const char *path = at("/proc/%d/fdinfo/%d", task, fd);
+	const char *vm = early_value(path, "vm"), *liobn = early_value(path, "liobn");
+
+	return text("%s %s", vm ? vm : "", liobn ? liobn : "");
+}
+
+static bool is_copy(const struct process *process, const struct hold *hold)
+{
+	size_t i;
+
+	for (i = 0; hold->identity && i < process->nr_holds; i++)
+		if (process->holds[i].kind == hold->kind &&
+		    !strcmp(process->holds[i].identity, hold->identity))
+			return true;
+	return false;
+}
+
+/* Files registered with the ring: lines of a number and a path */
+static void look_at_ring(struct process *process, pid_t task, int fd)
+{
+	char *line = info_of_fd(task, fd), *end;
+
+	line = line ? strstr(line, "\nUserFiles:") : NULL;
+	for (; line; line = end) {
+		struct hold h = { .task = task, .fd = fd, .registered = true };
+		int n = 0;
+
+		line++;
+		end = strchr(line, '\n');
+		if (end)
+			*end = 0;
+		if (sscanf(line, " %*u: %n", &n) != EOF && n) {
+			h.path = line + n;
+			h.kind = kind_of(h.path);
+		}
+		if (h.kind == KIND_NODE || h.kind == KIND_DEVICE)
+			hold(process, h);
+	}
+}
+
+/* False if there is no permission */
+static bool look_at_fd(struct process *process, pid_t task, const char *name)
+{
+	char *link = at("/proc/%d/fd/%s", task, name);
+	struct hold h = { .task = task, .fd = atoi(name), .path = read_link(link) };
+
+	if (!h.path)
+		return errno == ENOENT || errno == ESRCH;
+	h.kind = kind_of(h.path);
+	take_number(&h, link);
+	if (h.kind == KIND_DEVICE)
+		h.device = device_of(task, h.fd);
+	if (h.kind == KIND_KVM_VFIO || h.kind == KIND_TCE)
+		h.identity = identity(task, h.fd);
+	if (h.kind == KIND_RING)
+		look_at_ring(process, task, h.fd);
+	else if (h.kind != KIND_NONE && !is_copy(process, &h))
+		hold(process, h);
+	return true;
+}
+
+struct mappings {
+	struct process *process;
+	pid_t task;
+};
+
+static bool is_open_too(const struct process *process, const struct hold *mapped)
+{
+	size_t i;
+
+	for (i = 0; i < process->nr_holds; i++) {
+		const struct hold *h = &process->holds[i];
+
+		if (h->kind == mapped->kind && h->number == mapped->number &&
+		    (h->number || !strcmp(h->path, mapped->path)))
+			return true;
+	}
+	return false;
+}
+
+/* A line of maps: VFIO's mappings are shared ones. */
+static void look_at_mapping(char *line, void *data)
+{
+	const struct mappings *mappings = data;
+	struct process *process = mappings->process;
+	struct hold h = { .task = mappings->task, .fd = -1 };
+	char range[64], flags[8] = "";
+	const void *before = newest();
+	size_t held = process->nr_holds;
+	int n = 0;
+
+	if (sscanf(line, "%63s %7s %*s %*s %*s %n", range, flags, &n) != 2 || !n ||
+	    flags[3] != 's')
+		return;
+	h.path = text("%s", line + n);
+	h.kind = kind_of(h.path);
+	take_number(&h, at("/proc/%d/map_files/%s", h.task, range));
+	if ((h.kind == KIND_NODE || h.kind == KIND_DEVICE) && !is_open_too(process, &h))
+		hold(process, h);
+	if (process->nr_holds == held)
+		forget_since(before);
+}
+
+/* False if it is there, but cannot be looked at */
+static bool look_at_fds(struct process *process, pid_t task, bool *any)
+{
+	char *dir = at("/proc/%d/fd", task), **fd;
+	bool whole = true;
+
+	if (!exists(text("%s/.", dir)))
+		return errno == ENOENT || errno == ESRCH;
+	for (fd = list_folder(dir); *fd; fd++) {
+		const void *before = newest();
+		size_t held = process->nr_holds;
+
+		*any = true;
+		if (is_number(*fd))
+			whole &= look_at_fd(process, task, *fd);
+		if (process->nr_holds == held)
+			forget_since(before);
+	}
+	return whole;
+}
+
+/*
+ * Most threads share one table of fds, but a thread may have one of its own, and the first
+ * thread has none once it has ended.  Those with other tables are compared with each other,
+ * up to a number: beyond it a table may be looked at twice.
+ */
+static bool look_at_tables(struct process *process, char **thread)
+{
+	pid_t tables[16] = { process->pid };
+	bool any = false, whole = look_at_fds(process, process->pid, &any);
+	int nr = 1, i;
+
+	for (; *thread; thread++) {
+		pid_t task = atoi(*thread);
+		long other = 1;
+
+		if (task == process->pid)
+			continue;
+		for (i = 0; i < nr && other; i++) {
+			other = syscall(SYS_kcmp, tables[i], task, KCMP_FILES, 0, 0);
+			if (other < 0)
+				other = !any; /* it cannot be told, but most do share */
+		}
+		if (!other)
+			continue;
+		whole &= look_at_fds(process, task, &any);
+		if (nr < (int)(sizeof(tables) / sizeof(*tables)))
+			tables[nr++] = task;
+	}
+	return whole;
+}
+
+/* All threads have the same memory, but the first one has none once it has ended. */
+static void look_at_memory(struct process *process, char **thread)
+{
+	struct mappings mappings = { process, process->pid };
+
+	while (!read_lines(at("/proc/%d/maps", mappings.task), look_at_mapping, &mappings) &&
+	       *thread)
+		mappings.task = atoi(*thread++);
+}
+
+static bool look_at_process(struct process *process)
+{
+	char **threads = list_folder(at("/proc/%d/task", process->pid));
+	bool whole = look_at_tables(process, threads);
+
+	look_at_memory(process, threads);
+	return whole;
+}
+
+bool visit_processes(void (*visit)(struct process *process, void *data), void *data)
+{
+	/* Without permission, some may not even be in the list (hidepid). */
+	bool whole = exists(at("/proc/1/fd/."));
+	char **pid;
+
+	find_nodes("vfio", false);
+	find_nodes("vfio-dev", true);
+	for (pid = list_folder(at("/proc")); *pid; pid++) {
+		struct process process = {};
+		const void *before = newest();
+
+		if (!is_number(*pid))
+			continue;
+		process.pid = atoi(*pid);
+		whole &= look_at_process(&process);
+		if (process.nr_holds) {
+			process.comm = comm_of(process.pid);
+			visit(&process, data);
+		}
+		free(process.holds);
+		forget_since(before);
+	}
+	forget_nodes();
+	return whole;
+}
