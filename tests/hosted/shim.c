@@ -131,6 +131,7 @@ unsigned int shim_live_objects(void)
 
 unsigned int shim_rescheds;
 void (*shim_at_resched)(void);
+/* Whoever takes this one fails the test. */
 struct mutex *shim_forbid;
 
 unsigned int shim_allocations(void)

@@ -94,6 +94,7 @@ static void race_window(struct race *race)
 static void race_table(struct race *race)
 {
 	struct world *w = &race->w;
+	int table;
 
 	EXPECT_EQ(shim_close(w->table), 0);
 	/* A read that is under way keeps the table, as one more fd does. */
@@ -101,8 +102,8 @@ static void race_table(struct race *race)
 	pthread_mutex_lock(&race->reading);
 	pthread_mutex_unlock(&race->reading);
 	pthread_mutex_unlock(&race->gate);
-	WRITE_ONCE(w->table, vm_table(w->kvm, LIOBN, 16, w->shape.bus,
-				     w->shape.entries));
+	table = vm_table(w->kvm, LIOBN, 16, w->shape.bus, w->shape.entries);
+	WRITE_ONCE(w->table, table);
 	EXPECT(w->table >= 0);
 	EXPECT_EQ(vm_attach(w->kvm, w->group[0], w->table), 0);
 }
