@@ -263,6 +263,7 @@ bool vfio_device_try_get_registration(struct vfio_device *device)
 {
 	bool ret;
 
+	shim_step("try_get_registration", &device->reg_refs);
 	pthread_mutex_lock(&device->reg_lock);
 	ret = device->reg_refs;
 	device->reg_refs += ret;
@@ -272,9 +273,25 @@ bool vfio_device_try_get_registration(struct vfio_device *device)
 
 void vfio_device_put_registration(struct vfio_device *device)
 {
+	shim_step("put_registration", &device->reg_refs);
 	pthread_mutex_lock(&device->reg_lock);
 	if (!--device->reg_refs)
 		pthread_cond_signal(&device->reg_cond);
+	pthread_mutex_unlock(&device->reg_lock);
+}
+
+/* Waits until no fd of the device is open. */
+void vfio_device_wait(struct vfio_device *device)
+{
+	if (SHIM_EXPLORING) {
+		vfio_device_put_registration(device);
+		shim_step_wait("waits for open fds", &device->reg_refs);
+		return;
+	}
+	pthread_mutex_lock(&device->reg_lock);
+	device->reg_refs--;
+	while (device->reg_refs)
+		pthread_cond_wait(&device->reg_cond, &device->reg_lock);
 	pthread_mutex_unlock(&device->reg_lock);
 }
 
@@ -467,11 +484,7 @@ void vfio_group_bind(struct vfio_device *device)
 
 void vfio_group_unbind(struct vfio_device *device)
 {
-	pthread_mutex_lock(&device->reg_lock);
-	device->reg_refs--;
-	while (device->reg_refs)
-		pthread_cond_wait(&device->reg_cond, &device->reg_lock);
-	pthread_mutex_unlock(&device->reg_lock);
+	vfio_device_wait(device);
 	if (!fake_dec(device->dev->group->refs))
 		free(device->dev->group);
 }
@@ -620,7 +633,7 @@ void fake_end(void)
 	shim_at_resched = NULL;
 	shim_forbid = NULL;
 	shim_set_seq_size(0);
-	for (int fd = 0; fd < SHIM_FDS; fd++)
+	for (int fd = 0; fd < shim_fds(); fd++)
 		shim_close(fd);
 	while (iommu_groups)
 		host_take_back(iommu_groups, true);

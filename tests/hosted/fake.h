@@ -85,6 +85,7 @@ int user_set_iommu(int container);
 int user_set_iommu_type(int container, int type);
 /* A SPAPR TCE container belongs to the first mm that uses it. */
 int user_register_memory(int container);
+int user_map_dma(int container);
 int user_get_device(int group, struct device *dev);
 int user_set_mm(int mm);
 int user_create_vm(void);
@@ -123,9 +124,26 @@ const char *fake_events(const char *events);
 char *fake_snapshot(void);
 
 /* Between the parts of the fake */
-#define fake_inc(x)	__atomic_add_fetch(&(x), 1, __ATOMIC_ACQ_REL)
-#define fake_dec(x)	__atomic_sub_fetch(&(x), 1, __ATOMIC_ACQ_REL)
-#define fake_read(x)	__atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define fake_inc(x) ({							\
+	typeof(x) *_x = &(x);						\
+									\
+	shim_step("inc " #x, _x);					\
+	__atomic_add_fetch(_x, 1, __ATOMIC_ACQ_REL);			\
+})
+
+#define fake_dec(x) ({							\
+	typeof(x) *_x = &(x);						\
+									\
+	shim_step("dec " #x, _x);					\
+	__atomic_sub_fetch(_x, 1, __ATOMIC_ACQ_REL);			\
+})
+
+#define fake_read(x) ({							\
+	typeof(x) *_x = &(x);						\
+									\
+	shim_step("read " #x, _x);					\
+	__atomic_load_n(_x, __ATOMIC_ACQUIRE);			\
+})
 
 void *fake_alloc(size_t size);
 extern struct module vfio_module;
@@ -141,6 +159,7 @@ struct iommufd_ctx *iommufd_ctx_from_fd(int fd);
 
 void vfio_device_put_registration(struct vfio_device *device);
 bool vfio_device_try_get_registration(struct vfio_device *device);
+void vfio_device_wait(struct vfio_device *device);
 void vfio_device_get_kvm_safe(struct vfio_device *device, struct kvm *kvm);
 void vfio_device_put_kvm(struct vfio_device *device);
 int vfio_df_open(struct vfio_device_file *df);

@@ -12,6 +12,12 @@
 #include "test.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
+/* The data of an IOMMU driver: patches/common/0005 counts its users. */
+struct vfio_iommu_use {
+	int refs;
+	int mapped;
+};
+
 struct vfio_container {
 	int refs;
 	struct list_head group_list;
@@ -20,6 +26,7 @@ struct vfio_container {
 	bool noiommu;
 	int type;		/* with iommu_driver */
 	int mm;			/* 0: none yet */
+	struct vfio_iommu_use *iommu_use;
 };
 
 static struct mutex vfio_list_lock;
@@ -85,6 +92,12 @@ static void iommu_detach(struct vfio_group *group)
 	__atomic_store_n(&ig->protected, 0, __ATOMIC_RELEASE);
 }
 
+static void vfio_iommu_use_put(struct vfio_iommu_use *use)
+{
+	if (!fake_dec(use->refs))
+		free(use);
+}
+
 static int vfio_container_attach_group(struct vfio_container *container,
 				       struct vfio_group *group)
 {
@@ -132,8 +145,11 @@ static void vfio_group_detach_container(struct vfio_group *group)
 	group->container = NULL;
 	group->container_users = 0;
 	list_del(&group->container_next);
-	if (list_empty(&container->group_list))
+	if (container->iommu_driver && list_empty(&container->group_list)) {
+		vfio_iommu_use_put(container->iommu_use);
+		container->iommu_use = NULL;
 		WRITE_ONCE(container->iommu_driver, false);
+	}
 	mutex_unlock(&container->group_lock);
 	vfio_container_put(container);
 }
@@ -151,6 +167,8 @@ static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
 				    container_next)
 			iommu_attach(group);
 		container->type = type;
+		container->iommu_use = fake_alloc(sizeof(*container->iommu_use));
+		container->iommu_use->refs = 1;
 		WRITE_ONCE(container->iommu_driver, true);
 	}
 	mutex_unlock(&container->group_lock);
@@ -259,13 +277,47 @@ void vfio_group_ask_container(struct vfio_group *group,
 	WRITE_ONCE(user->preregistered, tce_preregistered(container));
 }
 
+/* VFIO_IOMMU_MAP_DMA, whose argument may take long to be read */
+static int vfio_container_map_dma(struct vfio_container *container)
+{
+	struct vfio_iommu_use *use;
+
+	mutex_lock(&container->group_lock);
+	use = container->iommu_use;
+	if (use)
+		fake_inc(use->refs);
+	mutex_unlock(&container->group_lock);
+	if (!use)
+		return -EINVAL;
+	shim_step("reads its argument", NULL);
+	use->mapped++;
+	vfio_iommu_use_put(use);
+	return 0;
+}
+
+int user_map_dma(int fd)
+{
+	struct file *file = shim_fd_of(fd, &vfio_fops);
+	int ret;
+
+	if (!file)
+		return -EBADF;
+	ret = vfio_container_map_dma(file->private_data);
+	fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
 /* VFIO_IOMMU_SPAPR_REGISTER_MEMORY */
 int user_register_memory(int fd)
 {
 	struct file *file = shim_fd(fd);
-	struct vfio_container *container = file->private_data;
+	struct vfio_container *container;
 	int ret = 0;
 
+	if (!file)
+		return -EBADF;
+	container = file->private_data;
 	mutex_lock(&container->group_lock);
 	if (!container->iommu_driver)
 		ret = -EINVAL;
@@ -674,14 +726,7 @@ static void vfio_group_remove(struct vfio_group *group)
 void vfio_group_unbind(struct vfio_device *device)
 {
 	vfio_group_unlist(device);
-
-	/* Waits until no fd of the device is open. */
-	pthread_mutex_lock(&device->reg_lock);
-	device->reg_refs--;
-	while (device->reg_refs)
-		pthread_cond_wait(&device->reg_cond, &device->reg_lock);
-	pthread_mutex_unlock(&device->reg_lock);
-
+	vfio_device_wait(device);
 	vfio_group_remove(device->group);
 }
 

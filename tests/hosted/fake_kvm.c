@@ -257,8 +257,11 @@ static int kvm_ioctl_create_device(struct kvm *kvm, bool test)
 int user_create_device(int vm, bool test)
 {
 	struct file *file = shim_fd(vm);
-	int ret = kvm_ioctl_create_device(file->private_data, test);
+	int ret;
 
+	if (!file)
+		return -EBADF;
+	ret = kvm_ioctl_create_device(file->private_data, test);
 	fput(file);
 	shim_return_to_user();
 	return ret;

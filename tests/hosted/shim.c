@@ -95,6 +95,7 @@ void *kzalloc(size_t size, int flags)
 {
 	void *ptr;
 
+	shim_step("kzalloc", NULL);
 	shim_might_sleep("kzalloc");
 	inc(allocations);
 	if (!(flags & __GFP_ACCOUNT))
@@ -119,6 +120,7 @@ void *shim_kmalloc(size_t size)
 
 void kfree(const void *ptr)
 {
+	shim_step("kfree", ptr);
 	if (ptr)
 		dec(live_objects);
 	free((void *)ptr);
@@ -202,7 +204,7 @@ static __thread unsigned int rcu_index;
 
 static int lock_rank(struct shim_dep *dep)
 {
-	int rank = READ_ONCE(dep->rank);
+	int rank = shim_load(dep->rank);
 
 	if (rank)
 		return rank;
@@ -213,7 +215,7 @@ static int lock_rank(struct shim_dep *dep)
 			rank = i + 1;
 	if (!rank)
 		bail_out("lock %s has no place in lock_order", dep->name);
-	WRITE_ONCE(dep->rank, rank);
+	shim_store(dep->rank, rank);
 	return rank;
 }
 
@@ -222,6 +224,7 @@ void shim_dep_init(struct shim_dep *dep, const char *name, bool spins)
 	dep->name = name;
 	dep->rank = 0;
 	dep->spins = spins;
+	dep->taken = false;
 }
 
 bool shim_dep_held(const struct shim_dep *dep)
@@ -293,6 +296,26 @@ void shim_yield(void)
 		sched_yield();
 }
 
+/* In the explorer, a thread is one of its own, and no pthread. */
+static void lock(pthread_mutex_t *lock, struct shim_dep *dep)
+{
+	if (SHIM_EXPLORING)
+		shim_step_lock(dep->name, &dep->taken);
+	else
+		pthread_mutex_lock(lock);
+	shim_dep_acquired(dep);
+}
+
+static void unlock(pthread_mutex_t *lock, struct shim_dep *dep)
+{
+	shim_dep_release(dep);
+	if (SHIM_EXPLORING)
+		shim_step_unlock("unlock", &dep->taken);
+	else
+		pthread_mutex_unlock(lock);
+	shim_yield();
+}
+
 void shim_mutex_init(struct mutex *m, const char *name)
 {
 	pthread_mutex_init(&m->lock, NULL);
@@ -301,7 +324,7 @@ void shim_mutex_init(struct mutex *m, const char *name)
 
 void mutex_destroy(struct mutex *m)
 {
-	if (pthread_mutex_destroy(&m->lock))
+	if (pthread_mutex_destroy(&m->lock) || m->dep.taken)
 		SHIM_FAIL("%s is destroyed while held", m->dep.name);
 	shim_dep_init(&m->dep, NULL, false);
 }
@@ -311,8 +334,7 @@ void mutex_lock(struct mutex *m)
 	if (m == shim_forbid)
 		SHIM_FAIL("%s is waited for", m->dep.name);
 	shim_dep_acquire(&m->dep);
-	pthread_mutex_lock(&m->lock);
-	shim_dep_acquired(&m->dep);
+	lock(&m->lock, &m->dep);
 }
 
 int mutex_lock_killable(struct mutex *m)
@@ -325,9 +347,7 @@ int mutex_lock_killable(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
-	shim_dep_release(&m->dep);
-	pthread_mutex_unlock(&m->lock);
-	shim_yield();
+	unlock(&m->lock, &m->dep);
 }
 
 void shim_spin_lock_init(spinlock_t *l, const char *name)
@@ -339,8 +359,7 @@ void shim_spin_lock_init(spinlock_t *l, const char *name)
 void spin_lock(spinlock_t *l)
 {
 	shim_dep_acquire(&l->dep);
-	pthread_mutex_lock(&l->lock);
-	shim_dep_acquired(&l->dep);
+	lock(&l->lock, &l->dep);
 }
 
 void shim_spin_lock_nest(spinlock_t *l, const struct shim_dep *outer)
@@ -348,15 +367,12 @@ void shim_spin_lock_nest(spinlock_t *l, const struct shim_dep *outer)
 	if (!shim_dep_held(outer))
 		SHIM_FAIL("%s is taken without %s", l->dep.name, outer->name);
 	dep_acquire(&l->dep, outer);
-	pthread_mutex_lock(&l->lock);
-	shim_dep_acquired(&l->dep);
+	lock(&l->lock, &l->dep);
 }
 
 void spin_unlock(spinlock_t *l)
 {
-	shim_dep_release(&l->dep);
-	pthread_mutex_unlock(&l->lock);
-	shim_yield();
+	unlock(&l->lock, &l->dep);
 }
 
 /* As RCU, below, but with one lock for all */
@@ -371,6 +387,10 @@ int srcu_read_lock(struct srcu_struct *s)
 	if (in_srcu)
 		SHIM_FAIL("nested SRCU sections");
 	in_srcu = s;
+	if (SHIM_EXPLORING) {
+		shim_step_enter("srcu_read_lock", s);
+		return SHIM_SRCU_INDEX;
+	}
 	pthread_mutex_lock(&srcu_lock);
 	srcu_index = s->periods & 1;
 	s->readers[srcu_index]++;
@@ -383,6 +403,10 @@ void srcu_read_unlock(struct srcu_struct *s, int index)
 	if (in_srcu != s || index != SHIM_SRCU_INDEX)
 		SHIM_FAIL("an SRCU section ends that did not begin");
 	in_srcu = NULL;
+	if (SHIM_EXPLORING) {
+		shim_step_leave("srcu_read_unlock", s);
+		return;
+	}
 	pthread_mutex_lock(&srcu_lock);
 	if (!--s->readers[srcu_index])
 		pthread_cond_broadcast(&srcu_cond);
@@ -396,6 +420,10 @@ void synchronize_srcu(struct srcu_struct *s)
 	shim_might_sleep("synchronize_srcu");
 	if (in_srcu == s)
 		bail_out("an SRCU reader waits for itself");
+	if (SHIM_EXPLORING) {
+		shim_step_synchronize("synchronize_srcu", s);
+		return;
+	}
 	pthread_mutex_lock(&srcu_period_lock);
 	pthread_mutex_lock(&srcu_lock);
 	index = s->periods++ & 1;
@@ -431,6 +459,10 @@ void rcu_read_lock(void)
 {
 	if (rcu_nest++)
 		return;
+	if (SHIM_EXPLORING) {
+		shim_step_enter("rcu_read_lock", NULL);
+		return;
+	}
 	pthread_mutex_lock(&rcu_lock);
 	rcu_index = rcu_periods & 1;
 	rcu_readers[rcu_index]++;
@@ -443,6 +475,10 @@ void rcu_read_unlock(void)
 		return;
 	if (shim_rcu_leave)
 		shim_rcu_leave();
+	if (SHIM_EXPLORING) {
+		shim_step_leave("rcu_read_unlock", NULL);
+		return;
+	}
 	pthread_mutex_lock(&rcu_lock);
 	if (!--rcu_readers[rcu_index])
 		pthread_cond_broadcast(&rcu_cond);
@@ -455,26 +491,31 @@ void synchronize_rcu(void)
 
 	shim_might_sleep("synchronize_rcu");
 	log_event('g');
+	if (SHIM_EXPLORING) {
+		shim_step_synchronize("synchronize_rcu", NULL);
+		return;
+	}
 	pthread_mutex_lock(&rcu_period_lock);
 	pthread_mutex_lock(&rcu_lock);
 	index = rcu_periods++ & 1;
-	WRITE_ONCE(rcu_waiting, true);
+	shim_store(rcu_waiting, true);
 	while (rcu_readers[index])
 		pthread_cond_wait(&rcu_cond, &rcu_lock);
-	WRITE_ONCE(rcu_waiting, false);
+	shim_store(rcu_waiting, false);
 	pthread_mutex_unlock(&rcu_lock);
 	pthread_mutex_unlock(&rcu_period_lock);
 }
 
 bool shim_rcu_waiting(void)
 {
-	return READ_ONCE(rcu_waiting);
+	return shim_load(rcu_waiting);
 }
 
 /* Files */
 
 static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *fds[SHIM_FDS];
+static int fds_end;
 static struct file reserved;
 static unsigned int live_files;
 static __thread struct file *file_work;
@@ -494,16 +535,25 @@ struct file *shim_file(const struct file_operations *f_op, void *private)
 	return file;
 }
 
-struct file *get_file(struct file *file)
+static struct file *take_file(struct file *file)
 {
 	if (inc(file->f_count) <= 1)
 		SHIM_FAIL("a file without references is taken");
 	return file;
 }
 
+struct file *get_file(struct file *file)
+{
+	shim_step("get_file", file);
+	return take_file(file);
+}
+
 void fput(struct file *file)
 {
-	int left = dec(file->f_count);
+	int left;
+
+	shim_step("fput", file);
+	left = dec(file->f_count);
 
 	if (left < 0)
 		SHIM_FAIL("a file without references is put");
@@ -529,6 +579,7 @@ void shim_return_to_user(void)
 		dec(live_files);
 		free(file);
 	}
+	shim_step_call("returns to user space");
 }
 
 unsigned int shim_live_files(void)
@@ -540,12 +591,14 @@ int shim_install(struct file *file)
 {
 	int fd = 0;
 
+	shim_step("installs an fd", NULL);
 	pthread_mutex_lock(&fd_lock);
 	while (fd < SHIM_FDS && fds[fd])
 		fd++;
 	if (fd == SHIM_FDS)
 		bail_out("out of fds");
 	fds[fd] = file;
+	fds_end = max(fds_end, fd + 1);
 	pthread_mutex_unlock(&fd_lock);
 	return fd;
 }
@@ -557,6 +610,7 @@ int shim_reserve(void)
 
 void shim_install_at(int fd, struct file *file)
 {
+	shim_step("installs an fd", NULL);
 	pthread_mutex_lock(&fd_lock);
 	fds[fd] = file;
 	pthread_mutex_unlock(&fd_lock);
@@ -566,9 +620,10 @@ struct file *shim_fd(unsigned int fd)
 {
 	struct file *file = NULL;
 
+	shim_step("fget", NULL);
 	pthread_mutex_lock(&fd_lock);
 	if (fd < SHIM_FDS && fds[fd] && fds[fd] != &reserved)
-		file = get_file(fds[fd]);
+		file = take_file(fds[fd]);
 	pthread_mutex_unlock(&fd_lock);
 	return file;
 }
@@ -596,10 +651,16 @@ int shim_dup(int fd)
 	return file ? shim_install(file) : -EBADF;
 }
 
+int shim_fds(void)
+{
+	return fds_end;
+}
+
 int shim_close(int fd)
 {
 	struct file *file = NULL;
 
+	shim_step("close", NULL);
 	pthread_mutex_lock(&fd_lock);
 	if (fd >= 0 && fd < SHIM_FDS) {
 		file = fds[fd];

@@ -29,6 +29,7 @@ void seq_printf(struct seq_file *m, const char *fmt, ...)
 {
 	va_list args;
 
+	shim_step("seq_printf", NULL);
 	va_start(args, fmt);
 	if (!m->overflow)
 		seq_vprintf(m, fmt, args);
@@ -110,7 +111,7 @@ void shim_trace(const char *name, const char *fmt, ...)
 {
 	va_list args;
 
-	if (!READ_ONCE(tracing))
+	if (!shim_load(tracing))
 		return;
 	pthread_mutex_lock(&trace_lock);
 	trace_len += snprintf(trace_text + trace_len,
@@ -131,12 +132,12 @@ void trace_start(void)
 {
 	trace_len = 0;
 	trace_text[0] = 0;
-	WRITE_ONCE(tracing, true);
+	shim_store(tracing, true);
 }
 
 const char *trace_stop(void)
 {
-	WRITE_ONCE(tracing, false);
+	shim_store(tracing, false);
 	return trace_text;
 }
 

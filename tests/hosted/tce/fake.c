@@ -311,7 +311,7 @@ void fake_end(void)
 	shim_at_allocation = NULL;
 	hw_before_exchange = NULL;
 	vcpu_before_result = NULL;
-	for (int fd = 0; fd < SHIM_FDS; fd++)
+	for (int fd = 0; fd < shim_fds(); fd++)
 		shim_close(fd);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
 		if (groups[i]) {

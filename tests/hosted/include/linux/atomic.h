@@ -10,11 +10,13 @@ typedef struct {
 
 static inline void atomic64_inc(atomic64_t *v)
 {
+	shim_step("atomic64_inc", v);
 	__atomic_add_fetch(&v->counter, 1, __ATOMIC_RELAXED);
 }
 
 static inline int64_t atomic64_read(const atomic64_t *v)
 {
+	shim_step("atomic64_read", v);
 	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);
 }
 

@@ -23,6 +23,8 @@ int shim_reserve(void);
 void shim_install_at(int fd, struct file *file);
 int shim_dup(int fd);
 int shim_close(int fd);
+/* After the highest one so far */
+int shim_fds(void);
 unsigned int shim_live_files(void);
 void shim_return_to_user(void);
 

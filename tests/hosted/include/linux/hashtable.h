@@ -26,6 +26,7 @@ static inline void shim_hash_add(struct hlist_head *head,
 	if (node->next)
 		node->next->where = &node->next;
 	/* Readers may be on the way: hash_add_rcu(). */
+	shim_step("hash_add", head);
 	__atomic_store_n(&head->first, node, __ATOMIC_RELEASE);
 }
 
@@ -34,6 +35,7 @@ static inline void hash_del(struct hlist_node *node)
 {
 	if (!node->where)
 		return;
+	shim_step("hash_del", node->where);
 	__atomic_store_n(node->where, node->next, __ATOMIC_RELEASE);
 	if (node->next)
 		node->next->where = node->where;
@@ -68,7 +70,10 @@ static inline void hash_del(struct hlist_node *node)
 
 #define hash_add_rcu(table, node, key)	hash_add(table, node, key)
 #define hash_del_rcu(node)		hash_del(node)
-#define shim_next_rcu(node)	__atomic_load_n(&(node), __ATOMIC_CONSUME)
+#define shim_next_rcu(node) ({						\
+	shim_step("rcu_dereference", &(node));				\
+	__atomic_load_n(&(node), __ATOMIC_CONSUME);			\
+})
 #define hash_for_each_possible_rcu(table, obj, member, key, ...)	\
 	for (obj = shim_entry(shim_next_rcu(shim_bucket(table,		\
 							ARRAY_SIZE(table),	\

@@ -12,6 +12,7 @@ struct shim_dep {
 	const char *name;
 	int rank;
 	bool spins;
+	bool taken;	/* in the explorer */
 };
 
 void shim_dep_init(struct shim_dep *dep, const char *name, bool spins);

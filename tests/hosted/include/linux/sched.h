@@ -11,6 +11,7 @@ extern void (*shim_at_resched)(void);
 static inline int cond_resched(void)
 {
 	shim_might_sleep("cond_resched");
+	shim_step_piece("cond_resched");
 	__atomic_add_fetch(&shim_rescheds, 1, __ATOMIC_RELAXED);
 	if (shim_at_resched)
 		shim_at_resched();

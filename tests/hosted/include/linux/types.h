@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <linux/step.h>
+
 typedef uint8_t u8;
 typedef uint32_t u32;
 typedef uint64_t u64;
@@ -38,6 +40,7 @@ struct hlist_head {
 #define __release(lock)		((void)0)
 
 #define __noreturn	__attribute__((noreturn))
+#define __aligned(n)	__attribute__((aligned(n)))
 #define __printf(a, b)	__attribute__((format(printf, a, b)))
 
 /* 1 if CONFIG_x is defined as 1, as for every option of the hosted tests. */
@@ -49,8 +52,19 @@ struct hlist_head {
 #define IS_ENABLED(x)			_SHIM_SET__(x)
 
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
-#define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, v)		__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+/* The shims' own, which are no steps */
+#define shim_load(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define shim_store(x, v)		__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+
+#define READ_ONCE(x) ({							\
+	shim_step("READ_ONCE " #x, &(x));				\
+	shim_load(x);							\
+})
+
+#define WRITE_ONCE(x, v) ({						\
+	shim_step("WRITE_ONCE " #x, &(x));				\
+	shim_store(x, v);						\
+})
 
 /* What TSan is not to look at */
 void shim_copy(char *to, const char *from, size_t size);
