@@ -7,7 +7,7 @@
 
 #include "kvm-vfio.h"
 
-/* A function that only our module has */
+/* How a function begins that only our module has; the package adds a number to some. */
 static const struct {
 	const char *module, *function;
 } marks[] = {
@@ -37,7 +37,7 @@ static void read_symbols(struct symbols *symbols)
 			if (strcmp(module, marks[i].module))
 				continue;
 			symbols->any[i] = true;
-			symbols->ours[i] |= !strcmp(name, marks[i].function);
+			symbols->ours[i] |= starts(name, marks[i].function);
 		}
 	}
 	free(line);
