@@ -322,9 +322,8 @@ void fake_end(void)
 		groups[i] = NULL;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(vms); i++) {
-		if (vms[i]) {
+		if (vms[i])
 			EXPECT_EQ(vms[i]->users_count, 1);
-		}
 		free(vms[i]);
 		vms[i] = NULL;
 	}
