@@ -330,8 +330,8 @@ static const u8 tce_direction[] = {
  * If something cannot be had midway, all hardware tables go back to the guest's
  * last entry that is new in each of them.
  *
- * User space that maps and unmaps in the container at the same time, or takes
- * another group out of it, changes entry, view and count under the same lock.
+ * User space that maps and unmaps in the container at the same time changes entry,
+ * view and count under the same lock.
  */
 
 /**
