@@ -437,23 +437,26 @@ void shim_step_unlock(const char *what, bool *taken)
 	*taken = false;
 }
 
-void shim_step_enter(const char *what, const void *domain)
+/* The thread enters or leaves a section: its number is odd within one. */
+static void section_step(const char *what, const void *domain)
 {
 	shim_step(what, domain);
 	if (current == SCHED_NONE)
 		return;
 	touch(&threads[current].section[!!domain], sizeof(int), true);
 	threads[current].section[!!domain]++;
-	threads[current].domain[!!domain] = domain;
+}
+
+void shim_step_enter(const char *what, const void *domain)
+{
+	section_step(what, domain);
+	if (current != SCHED_NONE)
+		threads[current].domain[!!domain] = domain;
 }
 
 void shim_step_leave(const char *what, const void *domain)
 {
-	shim_step(what, domain);
-	if (current == SCHED_NONE)
-		return;
-	touch(&threads[current].section[!!domain], sizeof(int), true);
-	threads[current].section[!!domain]++;
+	section_step(what, domain);
 }
 
 void shim_step_synchronize(const char *what, const void *domain)
