@@ -190,7 +190,7 @@ static const char *const lock_order[] = {
 	"&container->group_lock",
 	"&tce_mutex",
 	"&table->lock",
-	"&hw->tbl.pools[0].lock",
+	"&tbl->pools[0].lock",
 	"&kvm->lock",
 	"&group->kvm_ref_lock",
 	"&df->kvm_ref_lock",
@@ -427,10 +427,17 @@ void synchronize_srcu(struct srcu_struct *s)
 	pthread_mutex_lock(&srcu_period_lock);
 	pthread_mutex_lock(&srcu_lock);
 	index = s->periods++ & 1;
+	WRITE_ONCE(s->waiting, true);
 	while (s->readers[index])
 		pthread_cond_wait(&srcu_cond, &srcu_lock);
+	WRITE_ONCE(s->waiting, false);
 	pthread_mutex_unlock(&srcu_lock);
 	pthread_mutex_unlock(&srcu_period_lock);
+}
+
+bool shim_srcu_waiting(const struct srcu_struct *s)
+{
+	return READ_ONCE(s->waiting);
 }
 
 bool shim_srcu_held(const struct srcu_struct *s)

@@ -32,7 +32,8 @@
  *	attachment	keeps its link, and that the hardware table; it belongs to one
  *			holder, and goes with it or with its table
  *	hypercalls	pin nothing: kvm->srcu or RCU keeps tables, and table->lock
- *			keeps links and attachments while they are used
+ *			keeps links and attachments while they are used; on the fast
+ *			path, the hardware lock does that, and RCU keeps the link
  *
  * Locks
  *
@@ -41,12 +42,14 @@
  *			device's lock (detach).  kvm->lock is not needed.
  *	table->lock	inside tce_mutex
  *	tce_hw_lock()	inside table->lock, several of them in the order of the
- *			hardware tables' addresses; VFIO's container takes it, too
+ *			hardware tables' addresses; the fast path of hypercalls takes
+ *			one of them without table->lock; VFIO's container takes it, too
  *
- * A group that the host takes back is dead when VFIO detaches it, and a window that
- * user space removes is out of the groups' slots when VFIO clears it; either comes
- * after synchronize_rcu().  So entries change only in RCU read-side sections in
- * which every attachment was found live.
+ * A group that the host takes back is dead when VFIO detaches it, which comes after
+ * synchronize_rcu().  A window that user space removes is closed under its hardware
+ * lock before VFIO clears it, and freed after synchronize_rcu().  So entries change only
+ * in RCU read-side sections and under that lock, in which every attachment was found
+ * live.
  */
 #include <linux/anon_inodes.h>
 #include <linux/cleanup.h>
@@ -102,15 +105,8 @@ struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)
 	return NULL;
 }
 
-/**
- * kvmppc_tce_page - The page with some of a table's entries
- * @table: the table
- * @nr: index of the page, within the table
- *
- * Context: Process context, may sleep.
- * Return: The page, which lives as long as the table; NULL if there is no memory.
- */
-struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr)
+/* The page with some of a table's entries, which lives as long as the table */
+static struct page *tce_table_page(struct kvmppc_tce_table *table, unsigned long nr)
 {
 	struct page *page = READ_ONCE(table->pages[nr]), *other;
 
@@ -125,6 +121,93 @@ struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr)
 		return page;
 	__free_page(page);
 	return other;
+}
+
+/**
+ * kvmppc_tce_pages - Have pages for what is to be put into a table
+ * @table: the table
+ * @first: index of the first entry
+ * @npages: number of entries, at least one
+ *
+ * Context: Process context, may sleep.
+ * Return: false if there is no memory.
+ */
+bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages)
+{
+	u64 nr = first / TCES_PER_PAGE;
+
+	for (; nr <= (first + npages - 1) / TCES_PER_PAGE; nr++)
+		if (!tce_table_page(table, nr))
+			return false;
+	return true;
+}
+
+/**
+ * kvmppc_tce_store - Put what the guest reads back
+ * @table: the table
+ * @first: index of the first entry
+ * @npages: number of entries
+ * @tces: the entries, or NULL if all of them are @value
+ * @value: an entry; where there is no page, it is 0, as what the guest reads there
+ *
+ * Context: kvmppc_tce_table.lock.
+ */
+void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
+		      const u64 *tces, u64 value)
+{
+	u64 done, at, nr, i, *to;
+	struct page *page;
+
+	lockdep_assert_held(&table->lock);
+
+	for (done = 0; done < npages; done += nr) {
+		at = (first + done) % TCES_PER_PAGE;
+		nr = min(npages - done, TCES_PER_PAGE - at);
+		page = READ_ONCE(table->pages[(first + done) / TCES_PER_PAGE]);
+		if (!page)
+			continue;
+		to = (u64 *)page_address(page) + at;
+		/* Each as a whole, as others look: memcpy() may store halves. */
+		for (i = 0; i < nr; i++)
+			WRITE_ONCE(to[i], tces ? tces[done + i] : value);
+	}
+}
+
+/**
+ * kvmppc_tce_slot - Find the memory slot by which an entry is translated
+ * @found: is filled in if there is one
+ * @kvm: the VM
+ * @tce: the entry
+ * @size: of its page
+ *
+ * Context: Read-side section of @kvm->srcu.
+ * Return: true if all of the page is in one slot, and the slot allows the access.
+ */
+bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size)
+{
+	struct kvm_memslots *slots = kvm_memslots(kvm);
+	u64 gpa = tce & ~TCE_PERMISSIONS;
+	u64 end = (gpa + size - 1) >> PAGE_SHIFT;
+	const struct kvm_memory_slot *slot;
+
+	slot = __gfn_to_memslot(slots, gpa >> PAGE_SHIFT);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return false;
+	if (tce & TCE_PCI_WRITE && slot->flags & KVM_MEM_READONLY)
+		return false;
+	if (gpa + size <= gpa || end >= slot->base_gfn + slot->npages)
+		return false;
+	/* In user space, 0 stands for none. */
+	if (!slot->userspace_addr)
+		return false;
+	*found = (struct tce_slot){
+		.generation = slots->generation,
+		.gpa = slot->base_gfn << PAGE_SHIFT,
+		.bytes = slot->npages << PAGE_SHIFT,
+		.ua = slot->userspace_addr,
+		.denied = slot->flags & KVM_MEM_READONLY ? TCE_PCI_WRITE : 0,
+	};
+	return true;
 }
 
 static unsigned long tce_table_pages(u64 entries)
@@ -159,21 +242,56 @@ static struct tce_link *tce_link_find(struct kvmppc_tce_table *table,
 static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 					struct iommu_table *tbl)
 {
-	unsigned int shift = table->page_shift - tbl->it_page_shift;
-	struct tce_link *link __free(kvfree) = NULL;
-	/* With more than TCE_MAX_SUBPAGES nothing is changed in the kernel. */
-	unsigned long chunk = clamp(1UL << shift, TCE_CHUNK, TCE_MAX_SUBPAGES);
+	struct tce_link *link;
 
 	lockdep_assert_held(&tce_mutex);
 
-	link = kvzalloc(struct_size(link, old, chunk), GFP_KERNEL_ACCOUNT);
+	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return NULL;
 	link->tbl = iommu_tce_table_get(tbl);
 	link->table = table;
-	link->shift = shift;
+	link->shift = table->page_shift - tbl->it_page_shift;
 	INIT_LIST_HEAD(&link->attachments);
-	return_ptr(link);
+	return link;
+}
+
+/*
+ * Whoever changes links or attachments begins with this: then no hypercall is on the
+ * fast path, and each finds out between two chunks that something has changed.
+ */
+static void tce_links_begin(struct kvmppc_tce_table *table)
+	__acquires(&table->lock)
+{
+	struct tce_link *only;
+
+	lockdep_assert_held(&tce_mutex);
+
+	spin_lock(&table->lock);
+	table->changes++;
+	only = rcu_dereference_protected(table->only, lockdep_is_held(&table->lock));
+	if (!only)
+		return;
+	spin_lock(tce_hw_lock(only->tbl));
+	RCU_INIT_POINTER(table->only, NULL);
+	spin_unlock(tce_hw_lock(only->tbl));
+}
+
+static void tce_links_end(struct kvmppc_tce_table *table)
+	__releases(&table->lock)
+{
+	unsigned long subpages = 0, nr = 0;
+	struct tce_link *link;
+
+	list_for_each_entry(link, &table->links, node) {
+		subpages += 1UL << min(link->shift, 31U);
+		nr++;
+	}
+	table->chunk = nr <= TCE_MAX_LINKS ? TCE_CHUNK / max(subpages, 1UL) : 0;
+	link = list_first_entry_or_null(&table->links, struct tce_link, node);
+	if (nr == 1 && !link->shift)
+		rcu_assign_pointer(table->only, link);
+	spin_unlock(&table->lock);
 }
 
 /* Hypercalls take the locks of a table's hardware tables in the order of this list. */
@@ -192,12 +310,69 @@ static void tce_link_publish(struct tce_link *link)
 	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
 }
 
+/**
+ * kvmppc_tce_left - Why entries of a table cannot be changed
+ * @table: the table
+ *
+ * Context: RCU read-side section and kvmppc_tce_table.lock.  That a table is live is
+ * sure only while the locks of its hardware tables are held as well.
+ * Return: 0 if they can, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
+ */
+long kvmppc_tce_left(const struct kvmppc_tce_table *table)
+{
+	struct tce_link *link;
+	long reason;
+
+	lockdep_assert_held(&table->lock);
+
+	list_for_each_entry(link, &table->links, node) {
+		reason = tce_link_left(link);
+		if (reason)
+			return reason;
+	}
+	return 0;
+}
+
+/**
+ * kvmppc_tce_lock_hardware - Lock all hardware tables behind a table
+ * @table: the table
+ *
+ * sparse cannot count locks in a loop, so it is told that there are none.
+ *
+ * Context: kvmppc_tce_table.lock.
+ */
+void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table)
+{
+	struct tce_link *link;
+
+	list_for_each_entry(link, &table->links, node) {
+		spin_lock_nest_lock(tce_hw_lock(link->tbl), &table->lock);
+		__release(tce_hw_lock(link->tbl));
+	}
+}
+
+/**
+ * kvmppc_tce_unlock_hardware - Undo kvmppc_tce_lock_hardware()
+ * @table: the table
+ */
+void kvmppc_tce_unlock_hardware(struct kvmppc_tce_table *table)
+{
+	struct tce_link *link;
+
+	list_for_each_entry(link, &table->links, node) {
+		__acquire(tce_hw_lock(link->tbl));
+		spin_unlock(tce_hw_lock(link->tbl));
+	}
+}
+
 static void tce_link_free(struct tce_link *link)
 {
 	lockdep_assert_held(&tce_mutex);
 
+	/* A hypercall may have found it by kvmppc_tce_table.only. */
+	synchronize_rcu_expedited();
 	iommu_tce_table_put(link->tbl);
-	kvfree(link);
+	kfree(link);
 }
 
 /*
@@ -229,11 +404,11 @@ static int tce_attachment_add(struct tce_link *link,
 	attachment->holder = holder;
 	attachment->link = link;
 	list_add(&attachment->holder_node, &holder->attachments);
-	scoped_guard(spinlock, &link->table->lock) {
-		list_add(&attachment->node, &link->attachments);
-		if (list_is_singular(&link->attachments))
-			tce_link_publish(link);
-	}
+	tce_links_begin(link->table);
+	list_add(&attachment->node, &link->attachments);
+	if (list_is_singular(&link->attachments))
+		tce_link_publish(link);
+	tce_links_end(link->table);
 	tce_attachment_trace(attachment, trace_kvm_vfio_attach);
 	return 0;
 }
@@ -241,6 +416,7 @@ static int tce_attachment_add(struct tce_link *link,
 /* A link goes with its last attachment.  Returns true if it did. */
 static bool tce_attachment_remove(struct tce_attachment *attachment)
 {
+	struct kvmppc_tce_table *table = attachment->link->table;
 	struct tce_link *link = attachment->link;
 	bool unused;
 
@@ -248,14 +424,14 @@ static bool tce_attachment_remove(struct tce_attachment *attachment)
 
 	tce_attachment_trace(attachment, trace_kvm_vfio_detach);
 	list_del(&attachment->holder_node);
-	scoped_guard(spinlock, &link->table->lock) {
-		list_del(&attachment->node);
-		unused = list_empty(&link->attachments);
-		if (unused) {
-			list_del(&link->node);
-			hash_del(&link->tbl_node);
-		}
+	tce_links_begin(table);
+	list_del(&attachment->node);
+	unused = list_empty(&link->attachments);
+	if (unused) {
+		list_del(&link->node);
+		hash_del(&link->tbl_node);
 	}
+	tce_links_end(table);
 	kfree(attachment);
 	if (unused)
 		tce_link_free(link);
@@ -333,8 +509,8 @@ static void tce_remove_stale(const struct tce_link *link,
 static bool tce_window_fits(struct kvmppc_tce_table *table,
 			    struct iommu_table *tbl)
 {
-	/* The host's own tables have no view. */
-	return tbl->it_ops->xchg_no_kill && tbl->it_ops->useraddrptr &&
+	/* The host's own tables have no view, and nobody opens them. */
+	return tce_hw_is_open(tbl) && tbl->it_ops->xchg_no_kill && tbl->it_ops->useraddrptr &&
 	       tbl->it_userspace && tbl->it_page_shift <= table->page_shift &&
 	       tbl->it_offset << tbl->it_page_shift ==
 			table->offset << table->page_shift &&
@@ -359,6 +535,27 @@ static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
 			return iommu_tce_table_get(tbl);
 	}
 	return NULL;
+}
+
+/* What is gone does not count: with it there, hypercalls change nothing. */
+static bool tce_links_have_room(struct kvmppc_tce_table *table)
+{
+	struct tce_attachment *attachment;
+	unsigned int nr = 0;
+	struct tce_link *link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	guard(rcu)();
+	list_for_each_entry(link, &table->links, node) {
+		list_for_each_entry(attachment, &link->attachments, node) {
+			if (tce_attachment_left(attachment) != TCE_LEFT_GONE) {
+				nr++;
+				break;
+			}
+		}
+	}
+	return nr < TCE_MAX_LINKS;
 }
 
 /* What is attached for one holder is attached for all that have the hardware table. */
@@ -394,7 +591,7 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 	if (link && tce_is_attached(link, holder))
 		return 0;
 
-	if (is_new && list_count_nodes(&table->links) >= TCE_MAX_LINKS)
+	if (is_new && !tce_links_have_room(table))
 		return -ENOSPC;
 	if (is_new)
 		link = tce_link_create(table, tbl);
@@ -525,7 +722,7 @@ static vm_fault_t tce_table_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= tce_table_pages(table->size))
 		return VM_FAULT_SIGBUS;
-	page = kvmppc_tce_page(table, vmf->pgoff);
+	page = tce_table_page(table, vmf->pgoff);
 	if (!page)
 		return VM_FAULT_OOM;
 	get_page(page);
@@ -550,7 +747,6 @@ static void tce_table_free(struct kvmppc_tce_table *table)
 	for (i = 0; i < pages; i++)
 		if (table->pages[i])
 			__free_page(table->pages[i]);
-	kfree(table->spare);
 	kvfree(table);
 }
 
@@ -560,15 +756,20 @@ static int tce_table_release(struct inode *inode, struct file *file)
 	struct kvmppc_tce_table *table = file->private_data;
 	struct kvm *kvm = table->kvm;
 
-	scoped_guard(mutex, &tce_mutex) {
+	scoped_guard(mutex, &tce_mutex)
 		hash_del_rcu(&table->node);
+	/*
+	 * Hypercalls that found the table, or passed by, are over then: none has half of
+	 * a request done when the hardware tables go.
+	 */
+	synchronize_srcu_expedited(&kvm->srcu);
+	synchronize_rcu_expedited();
+
+	scoped_guard(mutex, &tce_mutex) {
 		while (!list_empty(&table->links))
 			tce_link_remove(list_first_entry(&table->links,
 							 struct tce_link, node));
 	}
-	/* Hypercalls that found the table, or passed by, are over then. */
-	synchronize_srcu_expedited(&kvm->srcu);
-	synchronize_rcu_expedited();
 
 	account_locked_vm(kvm->mm, tce_table_locked(table->size), false);
 	tce_table_free(table);
@@ -614,6 +815,7 @@ static void tce_show_outcomes(struct seq_file *m, struct kvmppc_tce_table *table
 
 	for (i = 0; i < TCE_NR_OUTCOMES; i++)
 		counts[i] = atomic64_read(&table->outcomes[i]);
+	counts[TCE_DONE] += READ_ONCE(table->fast);
 	for (i = TCE_REFUSED + 1; i < TCE_NR_OUTCOMES; i++)
 		left += counts[i];
 	seq_printf(m, "done:\t%llu\n", counts[TCE_DONE]);
@@ -665,6 +867,7 @@ tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->page_shift = args->page_shift;
 	table->offset = args->offset;
 	table->size = args->size;
+	table->chunk = TCE_CHUNK;
 	spin_lock_init(&table->lock);
 	INIT_LIST_HEAD(&table->links);
 	return table;

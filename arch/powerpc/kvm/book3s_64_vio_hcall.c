@@ -3,33 +3,40 @@
  * H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE: LoPAPR, "TCE hypervisor
  * calls".  What they work on is in book3s_64_vio.c.
  *
- * Everything here is input of a guest.  A request goes through four steps:
+ * Everything here is input of a guest.  There are two ways through this file:
  *
- *	check		range and arguments, before anything is touched
- *	fetch		the list of H_PUT_TCE_INDIRECT, once, with no lock held:
- *			reading guest memory may sleep for as long as user space likes
- *	translate	each entry to an address of user space: whole IOMMU pages, in one
- *			memory slot each
- *	change		a chunk of entries at a time, and killing what the hardware may
- *			have cached of it before anything is let go
+ *	tce_fast()	a single entry of a table with one hardware table behind it, and
+ *			nothing unusual about it.  It has done all of the request, or
+ *			nothing: then the request goes the other way from its beginning.
+ *
+ *	tce_find_range(), tce_translate(), tce_change()
+ *			any request.  The whole range and all arguments are checked before
+ *			anything changes.  The list of H_PUT_TCE_INDIRECT is read once,
+ *			with no lock held, as reading guest memory may sleep for as long
+ *			as user space likes.  Each entry is translated to an address of
+ *			user space: a whole IOMMU page, in one memory slot.  Then a chunk
+ *			of entries at a time changes.
+ *
+ * In both, the hardware TLB is killed before the count that keeps a replaced page is
+ * dropped, and before the hypercall returns.
  *
  * What is no error of the guest but cannot be done here is H_TOO_HARD: user space
  * gets the same request.  Within this file it is one of TCE_LEFT_*, which says why.
- * Then each entry is old or new, and as a whole: in all the hardware tables, their
+ * Each entry is then old or new as a whole: in all the hardware tables, their
  * userspace views, the counts of the memory regions, and in the table that the guest
  * reads back.
  *
- * An entry's page is pinned by the count of its preregistered region; the view says
- * which region, as it has the page's user address.  What is 0 there was mapped by
- * nobody, so runs of that are skipped.  Containers without preregistration (SPAPR
- * TCE v1) do not keep the view, so user space does everything for them.
+ * The userspace view of a hardware table has the user address of each mapped page.
+ * An address there stands for one count of the page's preregistered region; 0 stands
+ * for an entry that is not mapped, so empty runs are skipped.  Containers without
+ * preregistration (SPAPR TCE v1) do not keep the view, so user space does everything
+ * for them.
  */
 #include <linux/cleanup.h>
 /* not used: the CRCs of the exports tell which types are known here */
 #include <linux/hugetlb.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
-#include <linux/nospec.h>
 #include <linux/page-flags.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -39,6 +46,8 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include <asm/barrier.h>
+#include <asm/firmware.h>
 #include <asm/hvcall.h>
 #include <asm/iommu.h>
 #include <asm/kvm_ppc.h>
@@ -60,7 +69,7 @@
  * @uas: what @tces map in user space: addresses, with the permissions of the entries,
  *	0 for none; NULL if none does
  * @value: an entry without permissions
- * @slot: where all of @uas are, NULL if in several; kvm->srcu keeps it
+ * @slot: the slot of the last of @uas, for the next request to try first
  */
 struct tce_request {
 	struct kvm *kvm;
@@ -70,7 +79,7 @@ struct tce_request {
 	const u64 *tces;
 	const unsigned long *uas;
 	u64 value;
-	const struct kvm_memory_slot *slot;
+	struct tce_slot slot;
 };
 
 /* Finds the table and checks the whole range. */
@@ -89,7 +98,9 @@ static __always_inline long tce_find_range(struct tce_request *request,
 	entry -= table->offset;
 	if (entry >= table->size || request->npages > table->size - entry)
 		return H_PARAMETER;
-	request->first = array_index_nospec(entry, table->size);
+	/* Nothing is read by it before it is known to be in the table. */
+	barrier_nospec();
+	request->first = entry;
 	return H_SUCCESS;
 }
 
@@ -97,218 +108,75 @@ static __always_inline long tce_find_range(struct tce_request *request,
  * Translation
  */
 
-/* The slot that has all of an entry's page, and allows the access. */
-static noinline const struct kvm_memory_slot *tce_slot(struct kvm *kvm, u64 tce,
-						       u64 size)
-{
-	u64 gpa = tce & ~TCE_PERMISSIONS;
-	u64 start = gpa >> PAGE_SHIFT, end = (gpa + size - 1) >> PAGE_SHIFT;
-	const struct kvm_memory_slot *slot;
-
-	slot = __gfn_to_memslot(kvm_memslots(kvm), start);
-	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
-		return NULL;
-	if (tce & TCE_PCI_WRITE && slot->flags & KVM_MEM_READONLY)
-		return NULL;
-	if (gpa + size <= gpa || end >= slot->base_gfn + slot->npages)
-		return NULL;
-	/* In user space, 0 stands for none. */
-	return slot->userspace_addr ? slot : NULL;
-}
-
-/* One after the other, each from what is known of the slot of the one before */
 static __always_inline long tce_translate(struct tce_request *request, u64 *tces,
 					  unsigned long *uas, bool big_endian)
 {
-	u64 size = 1ULL << request->table->page_shift, start = 0, room = 0, i, tce;
-	unsigned long offset = 0, slots = 0, npages = request->npages;
-	const struct kvm_memory_slot *slot = NULL;
+	u64 size = 1ULL << request->table->page_shift, i, tce;
+	struct tce_slot slot = { .bytes = 0 };
+	unsigned long npages = request->npages;
 
 	for (i = 0; i < npages; i++) {
 		tce = big_endian ? be64_to_cpup((__force __be64 *)&tces[i]) : tces[i];
 		/* or else it is swapped after it is loaded, by ten instructions */
 		OPTIMIZER_HIDE_VAR(tce);
 		tces[i] = tce;
-		if (!(tce & TCE_PERMISSIONS)) {
-			uas[i] = 0;
+		uas[i] = 0;
+		if (!(tce & TCE_PERMISSIONS))
 			continue;
-		}
 		if (unlikely(tce & (size - 1) & ~TCE_PERMISSIONS))
 			return TCE_LEFT_ADDRESS;
-		if (unlikely(tce - start > room)) {
-			slot = tce_slot(request->kvm, tce, size);
-			if (!slot)
-				return TCE_LEFT_ADDRESS;
-			slots++;
-			start = slot->base_gfn << PAGE_SHIFT;
-			offset = slot->userspace_addr - start;
-			room = (slot->npages << PAGE_SHIFT) - size + TCE_PERMISSIONS;
-			/* Each entry is to come here, for its permissions. */
-			if (slot->flags & KVM_MEM_READONLY)
-				room = 0;
-		}
-		uas[i] = tce + offset;
+		if (unlikely(!slot.bytes || !tce_slot_has(&slot, tce, size)) &&
+		    !kvmppc_tce_slot(&slot, request->kvm, tce, size))
+			return TCE_LEFT_ADDRESS;
+		uas[i] = tce - slot.gpa + slot.ua;
 	}
+	/* No address is used before it is known that it is in its slot. */
+	barrier_nospec();
 	request->tces = tces;
-	if (slots)
+	if (slot.bytes)
 		request->uas = uas;
-	if (slots == 1)
-		request->slot = slot;
+	request->slot = slot;
 	return H_SUCCESS;
 }
 
 /*
- * Regions
+ * Hardware tables
  */
 
-static struct mm_iommu_table_group_mem_t *
-tce_region_try(struct tce_region *region, struct mm_struct *mm,
-	       unsigned long start, unsigned long bytes, unsigned long size)
-{
+/**
+ * struct tce_pass - what a pass over the entries of one hardware table needs
+ * @tbl: the hardware table
+ * @mm: of the VM
+ * @mem: the region that has all of the memory slot that was mapped last, or NULL;
+ *	valid to the end of the RCU section
+ * @last: another one, that was looked up last, or NULL
+ * @start: of what is known of @mem
+ * @room: the last address at which a page is all in it, counted from @start
+ * @uas: of the request, from the chunk's first entry on, or NULL
+ * @old: room for what comes back of the hardware entries of the chunk
+ * @entry: first hardware entry of the chunk
+ * @page_shift: log2 of the size of a hardware page
+ * @shift: log2 of hardware pages in a page of the guest's table
+ */
+struct tce_pass {
+	struct iommu_table *tbl;
+	struct mm_struct *mm;
 	struct mm_iommu_table_group_mem_t *mem;
+	struct mm_iommu_table_group_mem_t *last;
+	unsigned long start;
+	unsigned long room;
+	const unsigned long *uas;
+	unsigned long *old;
+	unsigned long entry;
+	unsigned int page_shift;
+	unsigned int shift;
+};
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions live by RCU");
-
-	mem = bytes ? mm_iommu_lookup(mm, start, bytes) : NULL;
-	if (mem)
-		*region = (struct tce_region){
-			.mem = mem,
-			.start = start,
-			.room = bytes - size,
-		};
-	return mem;
-}
-
-/*
- * Tries whether the last ones are in the same region, and as much again: so what goes
- * through a region page by page soon knows all of it.
- */
-static noinline struct mm_iommu_table_group_mem_t *
-tce_region_look_up(struct tce_region *region, struct mm_struct *mm,
-		   unsigned long ua, unsigned long size)
-{
-	unsigned long known = region->room + size, start, end;
-	struct mm_iommu_table_group_mem_t *mem;
-
-	if (region->mem) {
-		start = min(ua, region->start);
-		end = max(ua + size, region->start + known);
-		if (start >= known &&
-		    tce_region_try(region, mm, ua < region->start ? start - known : start,
-				   end - start + known, size))
-			return region->mem;
-		mem = tce_region_try(region, mm, start, end - start, size);
-		if (mem)
-			return mem;
-	}
-	return tce_region_try(region, mm, ua, size, size);
-}
-
-/* What was known at the last chunk may still be so. */
-static void tce_region_renew(struct tce_region *region, struct mm_struct *mm,
-			     unsigned long size)
-{
-	if (!region->mem ||
-	    !tce_region_try(region, mm, region->start, region->room + size, size))
-		*region = (struct tce_region){ .start = ULONG_MAX };
-}
-
-/* @size: of an IOMMU page, the same each time */
-static __always_inline struct mm_iommu_table_group_mem_t *
-tce_region_find(struct tce_region *region, struct mm_struct *mm,
-		unsigned long ua, unsigned long size)
-{
-	if (likely(ua - region->start <= region->room))
-		return region->mem;
-	return tce_region_look_up(region, mm, ua, size);
-}
-
-/*
- * Links
- */
-
-/* The first hardware entry of entry @i of the request. */
-static unsigned long tce_hw_entry(const struct tce_request *request,
-				  const struct tce_link *link, u64 i)
-{
-	return (request->table->offset + request->first + i) << link->shift;
-}
-
-/*
- * The userspace view of hardware entry @entry and of those that follow it in its
- * leaf level: @run of them, no more than @nr.  NULL if the level is not there.
- */
-static __be64 *tce_view(const struct tce_link *link, unsigned long entry,
-			unsigned long nr, bool alloc, unsigned long *run)
-{
-	struct iommu_table *tbl = link->tbl;
-	unsigned long index = entry - tbl->it_offset;
-
-	lockdep_assert_held(tce_hw_lock(link->tbl));
-
-	*run = nr;
-	if (tbl->it_indirect_levels)
-		*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
-	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
-}
-
-/* Why entries of the hardware table cannot be changed; 0 if they can. */
-static __always_inline long tce_link_left(const struct tce_link *link)
-{
-	struct tce_attachment *attachment;
-	long reason = 0;
-
-	list_for_each_entry(attachment, &link->attachments, node) {
-		reason = tce_attachment_left(attachment);
-		if (reason)
-			break;
-	}
-	return reason;
-}
-
-static long tce_table_left(const struct kvmppc_tce_table *table)
-{
-	unsigned long subpages = 0;
-	long reason;
-	struct tce_link *link;
-
-	lockdep_assert_held(&table->lock);
-
-	list_for_each_entry(link, &table->links, node) {
-		subpages += 1UL << link->shift;
-		reason = subpages > TCE_MAX_SUBPAGES ? TCE_LEFT_SIZE : tce_link_left(link);
-		if (reason)
-			return reason;
-	}
-	return 0;
-}
-
-/* sparse cannot count locks in a loop, so it is told that there are none. */
-static void tce_lock(struct kvmppc_tce_table *table)
-	__acquires(RCU) __acquires(&table->lock)
-{
-	struct tce_link *link;
-
-	rcu_read_lock();
-	spin_lock(&table->lock);
-	list_for_each_entry(link, &table->links, node) {
-		spin_lock_nest_lock(tce_hw_lock(link->tbl), &table->lock);
-		__release(tce_hw_lock(link->tbl));
-	}
-}
-
-static void tce_unlock(struct kvmppc_tce_table *table)
-	__releases(&table->lock) __releases(RCU)
-{
-	struct tce_link *link;
-
-	list_for_each_entry(link, &table->links, node) {
-		__acquire(tce_hw_lock(link->tbl));
-		spin_unlock(tce_hw_lock(link->tbl));
-	}
-	spin_unlock(&table->lock);
-	rcu_read_unlock();
-}
+/* Elements of tce_pass.old: an address, enum dma_data_direction, and beside them */
+#define TCE_DIRECTION	3UL
+#define TCE_COUNTED	4UL	/* the new page has a count of its own */
+#define TCE_UNDONE	8UL	/* what was there before is back */
+#define TCE_FLAGS	(TCE_COUNTED | TCE_UNDONE)
 
 /* From permissions to enum dma_data_direction */
 static const u8 tce_direction[] = {
@@ -318,128 +186,72 @@ static const u8 tce_direction[] = {
 	[TCE_PCI_READ | TCE_PCI_WRITE]		= DMA_BIDIRECTIONAL,
 };
 
-/*
- * Change
- *
- * A chunk is changed in two passes.  The first exchanges hardware entries; the view
- * keeps the old addresses, so it says what is to be let go.  After the kill, the
- * second brings the view up to date and drops the counts of what was replaced.
- * Where old and new page are in one region, its count stays as it is: the new page
- * is not counted, and the old one is not let go.
- *
- * If something cannot be had midway, all hardware tables go back to the guest's
- * last entry that is new in each of them.
- *
- * User space that maps and unmaps in the container at the same time changes entry,
- * view and count under the same lock.
- */
-
-/**
- * struct tce_chunk - what is changed in one go
- * @request: of the guest
- * @first: first entry of the request
- * @npages: number of entries; less, once one has failed
- */
-struct tce_chunk {
-	const struct tce_request *request;
-	u64 first;
-	u64 npages;
-};
-
-/* In tce_link.old: address and enum dma_data_direction that came back, and beside them */
-#define TCE_DIRECTION	3UL
-#define TCE_COUNTED	4UL	/* the new page has a count of its own */
-#define TCE_DROP	8UL	/* the count of the old page is to be dropped */
-#define TCE_STUCK	16UL	/* the old page could not be put back */
-#define TCE_FLAGS	(TCE_COUNTED | TCE_DROP | TCE_STUCK)
-
-/**
- * struct tce_pass - what a pass over the entries of one hardware table needs
- * @link: the link
- * @tbl: the hardware table
- * @exchange: its own operation
- * @mm: of the VM
- * @mem: the region of all new pages, or NULL if they may be in several
- * @start: start of what is known of @mem
- * @room: as of struct tce_region
- * @uas: of the request, from the chunk's first entry on
- * @entry: first hardware entry of the chunk
- * @page_shift: log2 of the size of a page
- * @shift: of the link
- *
- * Constant throughout.  Its address is for functions that are inlined only: so all
- * of it can stay in registers.
- */
-struct tce_pass {
-	struct tce_link *link;
-	struct iommu_table *tbl;
-	int (*exchange)(struct iommu_table *tbl, long index, unsigned long *hpa,
-			enum dma_data_direction *direction);
-	struct mm_struct *mm;
-	struct mm_iommu_table_group_mem_t *mem;
-	unsigned long start;
-	unsigned long room;
-	const unsigned long *uas;
-	unsigned long entry;
-	unsigned int page_shift;
-	unsigned int shift;
-};
-
-/* What a pass is about, known when it is compiled */
-enum tce_kind {
-	TCE_UNMAP,
-	TCE_MAP,		/* one to one, and all new pages are in one region */
-	TCE_MAP_ANY,
-};
-
-static __always_inline struct tce_pass tce_pass(const struct tce_chunk *chunk,
-						struct tce_link *link)
+static __always_inline struct tce_pass tce_pass(const struct tce_request *request,
+						const struct tce_link *link, u64 first)
 {
-	const struct tce_request *request = chunk->request;
+	const struct tce_slot *slot = &request->table->slot;
 	struct iommu_table *tbl = link->tbl;
-
-	lockdep_assert_held(tce_hw_lock(link->tbl));
-
-	return (struct tce_pass){
-		.link = link,
+	struct tce_pass pass = {
 		.tbl = tbl,
-		.exchange = tbl->it_ops->xchg_no_kill,
 		.mm = request->kvm->mm,
-		.mem = request->slot ? link->now.mem : NULL,
-		.start = link->now.start,
-		.room = link->now.room,
-		.uas = request->uas ? request->uas + chunk->first : NULL,
-		.entry = tce_hw_entry(request, link, chunk->first),
+		.start = ULONG_MAX,
+		.uas = request->uas ? request->uas + first : NULL,
+		.entry = (request->table->offset + request->first + first) << link->shift,
 		.page_shift = tbl->it_page_shift,
 		.shift = link->shift,
 	};
+
+	lockdep_assert_held(tce_hw_lock(tbl));
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
+
+	/* Most pages are in the last slot; if not, it is only a guess. */
+	if (slot->bytes)
+		pass.mem = mm_iommu_lookup(pass.mm, slot->ua, slot->bytes);
+	if (pass.mem) {
+		pass.start = slot->ua;
+		pass.room = slot->bytes - (1UL << pass.page_shift);
+	}
+	return pass;
 }
 
-static __always_inline enum tce_kind tce_kind(const struct tce_pass *pass)
+/* A region tells that it does not have an address, too. */
+static noinline struct mm_iommu_table_group_mem_t *
+tce_region_other(struct tce_pass *pass, unsigned long ua)
 {
-	if (!pass->uas)
-		return TCE_UNMAP;
-	return pass->mem && !pass->shift ? TCE_MAP : TCE_MAP_ANY;
+	unsigned long hpa;
+
+	if (pass->mem && !mm_iommu_ua_to_hpa(pass->mem, ua, pass->page_shift, &hpa))
+		return pass->mem;
+	if (pass->last && !mm_iommu_ua_to_hpa(pass->last, ua, pass->page_shift, &hpa))
+		return pass->last;
+	pass->last = pass->mem;
+	pass->mem = mm_iommu_lookup(pass->mm, ua, 1UL << pass->page_shift);
+	pass->start = ULONG_MAX;
+	pass->room = 0;
+	return pass->mem;
 }
 
-/* Address and permissions for hardware entry number @i of the chunk; 0 for none */
-static __always_inline unsigned long tce_new(const struct tce_pass *pass,
-					     unsigned long i, enum tce_kind kind)
+static __always_inline struct mm_iommu_table_group_mem_t *
+tce_region(struct tce_pass *pass, unsigned long ua)
 {
-	unsigned long ua, sub;
-
-	if (kind == TCE_UNMAP)
-		return 0;
-	if (kind == TCE_MAP)
-		return pass->uas[i];
-	ua = pass->uas[i >> pass->shift];
-	sub = i & ((1UL << pass->shift) - 1);
-	return ua ? ua + (sub << pass->page_shift) : 0;
+	if (likely(ua - pass->start <= pass->room))
+		return pass->mem;
+	return tce_region_other(pass, ua);
 }
 
-static __always_inline unsigned long tce_size(const struct tce_pass *pass)
+/*
+ * The userspace view of hardware entry @entry and of those that follow it in its
+ * leaf level: @run of them, no more than @nr.  NULL if the level is not there.
+ */
+static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
+					unsigned long nr, bool alloc, unsigned long *run)
 {
-	return 1UL << pass->page_shift;
+	unsigned long index = entry - tbl->it_offset;
+
+	*run = nr;
+	if (tbl->it_indirect_levels)
+		*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
+	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
 }
 
 /*
@@ -458,39 +270,85 @@ static __always_inline void tce_dirty(unsigned long old)
 		SetPageDirty(page);
 }
 
-/* The view says that something was there, but it was not. */
-static noinline bool tce_count_late(struct iommu_table *tbl, unsigned long entry,
-				    struct mm_iommu_table_group_mem_t *mem)
+/* Nothing reaches the page at @ua any more by an entry that counted it. */
+static __always_inline void tce_drop(struct tce_pass *pass, unsigned long ua)
 {
-	enum dma_data_direction direction = DMA_NONE;
-	unsigned long hpa = 0;
+	struct mm_iommu_table_group_mem_t *mem = tce_region(pass, ua);
 
-	if (!mm_iommu_mapped_inc(mem))
-		return true;
-	tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction);
-	iommu_tce_kill(tbl, entry, 1);
-	return false;
+	if (mem)
+		mm_iommu_mapped_dec(mem);
 }
 
 /*
- * Counts a page that takes the place of @old, or of nothing if that is 0.  Returns
- * 0 if its region has counted @old already, as it now counts the new one; the
- * flags for tce_link.old otherwise.
+ * Unmapping: cannot fail
+ *
+ * An LPAR does not hear whether its clear() did all of it, so there entries are
+ * exchanged, as if something was mapped.
  */
-static __always_inline long tce_count(const struct tce_pass *pass,
-				      struct mm_iommu_table_group_mem_t *mem,
-				      unsigned long old, enum tce_kind kind)
-{
-	struct mm_iommu_table_group_mem_t *old_mem = NULL;
 
-	if (kind == TCE_MAP && likely(old - pass->start <= pass->room))
-		return 0;
-	if (old)
-		old_mem = tce_region_find(&pass->link->before, pass->mm, old,
-					  tce_size(pass));
-	if (mem == old_mem)
-		return 0;
-	return mm_iommu_mapped_inc(mem) ?: TCE_COUNTED | TCE_DROP;
+/* Unmaps a run of entries in one leaf level. */
+static void tce_run_unmap(struct tce_pass *pass, __be64 *view,
+			  unsigned long entry, unsigned long nr)
+{
+	const struct iommu_table_ops *ops = pass->tbl->it_ops;
+	unsigned long i, was, tce;
+
+	/* What is not in the view is not in the hardware. */
+	while (nr && !view[nr - 1])
+		nr--;
+	if (!nr)
+		return;
+	for (; !*view; view++, entry++, nr--)
+		;
+	for (i = 0; i < nr; i++) {
+		tce = view[i] ? ops->get(pass->tbl, entry + i) : 0;
+		pass->old[i] = (tce & ~TCE_PERMISSIONS) | tce_direction[tce & TCE_PERMISSIONS];
+	}
+	/* Kills what the hardware has cached, too */
+	ops->clear(pass->tbl, entry, nr);
+	for (i = 0; i < nr; i++) {
+		was = be64_to_cpup(view + i);
+		if (!was)
+			continue;
+		tce_dirty(pass->old[i]);
+		view[i] = 0;
+		tce_drop(pass, was);
+	}
+}
+
+static void tce_link_unmap(struct tce_pass *pass, unsigned long nr)
+{
+	unsigned long i, run;
+	__be64 *view;
+
+	for (i = 0; i < nr; i += run) {
+		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
+		if (view)
+			tce_run_unmap(pass, view, pass->entry + i, run);
+	}
+}
+
+/*
+ * Mapping
+ *
+ * First the hardware entries are exchanged; the view keeps the old addresses, so it
+ * says what is to be let go.  After the kill, the view is brought up to date and the
+ * counts of what was replaced are dropped.  Where old and new page are in one region,
+ * the count of the old page becomes that of the new one.
+ *
+ * If something cannot be had midway, all hardware tables go back to the guest's last
+ * entry that is new in each of them.
+ *
+ * User space that maps and unmaps in the container at the same time changes entry,
+ * view and count under the same lock.
+ */
+
+/* Address and permissions for hardware entry number @i of the chunk; 0 for none */
+static __always_inline unsigned long tce_new(struct tce_pass *pass, unsigned long i)
+{
+	unsigned long ua = pass->uas ? pass->uas[i >> pass->shift] : 0;
+
+	return ua ? ua + ((i & ((1UL << pass->shift) - 1)) << pass->page_shift) : 0;
 }
 
 /*
@@ -499,395 +357,220 @@ static __always_inline long tce_count(const struct tce_pass *pass,
  */
 static noinline bool tce_is_one_page(unsigned long hpa, unsigned int shift)
 {
+	barrier_nospec();
 	if (hpa & ((1UL << shift) - 1))
 		return false;
 	return page_shift(compound_head(pfn_to_page(hpa >> PAGE_SHIFT))) >= shift;
 }
 
-/* What goes to a hardware table and comes back */
-struct tce_swap {
-	unsigned long hpa;
-	enum dma_data_direction direction;
-};
-
-/* @old: what the view has.  Returns flags for tce_link.old, or an error. */
-static __always_inline long tce_map(const struct tce_pass *pass, unsigned long i,
-				    unsigned long new, unsigned long old,
-				    struct tce_swap *swap, enum tce_kind kind)
+/*
+ * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
+ * filled in, or an error and nothing has changed.
+ */
+static __always_inline long tce_exchange(struct tce_pass *pass, unsigned long entry,
+					 unsigned long new, unsigned long was,
+					 unsigned long *old)
 {
-	struct mm_iommu_table_group_mem_t *mem = pass->mem;
-	unsigned long ua = new & ~TCE_PERMISSIONS;
-	long flags;
+	enum dma_data_direction direction = tce_direction[new & TCE_PERMISSIONS];
+	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0;
+	struct mm_iommu_table_group_mem_t *mem = NULL;
+	long counted = 0;
 
-	if (kind == TCE_MAP_ANY)
-		mem = tce_region_find(&pass->link->now, pass->mm, ua, tce_size(pass));
-	if (!mem || mm_iommu_ua_to_hpa(mem, ua, pass->page_shift, &swap->hpa))
-		return -ENXIO;
-	if (unlikely(pass->page_shift > PAGE_SHIFT) &&
-	    !tce_is_one_page(swap->hpa, pass->page_shift))
-		return -ENXIO;
-	flags = tce_count(pass, mem, old, kind);
-	if (unlikely(flags < 0))
-		return flags;
-	swap->direction = tce_direction[new & TCE_PERMISSIONS];
-	if (unlikely(pass->exchange(pass->tbl, pass->entry + i, &swap->hpa,
-				    &swap->direction))) {
-		if (flags)
+	if (new) {
+		mem = tce_region(pass, ua);
+		if (!mem || mm_iommu_ua_to_hpa(mem, ua, pass->page_shift, &hpa))
+			return -ENXIO;
+		if (unlikely(pass->page_shift > PAGE_SHIFT) &&
+		    !tce_is_one_page(hpa, pass->page_shift))
+			return -ENXIO;
+		if (!was || unlikely(tce_region(pass, was) != mem)) {
+			if (mm_iommu_mapped_inc(mem))
+				return -ENXIO;
+			counted = TCE_COUNTED;
+		}
+	}
+	if (unlikely(pass->tbl->it_ops->xchg_no_kill(pass->tbl, entry, &hpa, &direction))) {
+		if (counted)
 			mm_iommu_mapped_dec(mem);
 		return -ENOMEM;
 	}
-	if (swap->direction != DMA_NONE)
-		return flags;
-	if (!flags && !tce_count_late(pass->tbl, pass->entry + i, mem))
-		return -ENXIO;
-	return TCE_COUNTED;
-}
-
-static __always_inline long tce_unmap(const struct tce_pass *pass, unsigned long i,
-				      struct tce_swap *swap)
-{
-	swap->hpa = 0;
-	swap->direction = DMA_NONE;
-	if (unlikely(pass->exchange(pass->tbl, pass->entry + i, &swap->hpa,
-				    &swap->direction)))
-		return -ENXIO;
+	*old = hpa | direction | counted;
 	return 0;
 }
 
-/* First pass over a run of entries.  Returns the first that is not changed. */
-static __always_inline unsigned long
-tce_run_change(const struct tce_pass *pass, const __be64 *view, unsigned long i,
-	       unsigned long end, enum tce_kind kind)
+/* The hardware reaches what is in the entry now, and nothing that was there before. */
+static __always_inline void tce_settle(struct tce_pass *pass, __be64 *view,
+				       unsigned long new, unsigned long old)
 {
-	unsigned long from = pass->link->from, to = pass->link->to, new, old;
-	struct tce_swap swap;
-	long flags;
+	unsigned long was = be64_to_cpup(view), ua = new & ~TCE_PERMISSIONS;
 
-	for (; i < end; i++) {
-		new = tce_new(pass, i, kind);
-		old = be64_to_cpup(view++);
-		OPTIMIZER_HIDE_VAR(old);
-		if (new) {
-			flags = tce_map(pass, i, new, old, &swap, kind);
-		} else if (old) {
-			flags = tce_unmap(pass, i, &swap);
-		} else {
-			/* What is not in the view is not in the hardware. */
-			pass->link->old[i] = DMA_NONE;
-			if (from == i)
-				from++;
-			continue;
-		}
-		if (unlikely(flags < 0))
-			break;
-		pass->link->old[i] = swap.hpa | swap.direction | flags;
-		to = i + 1;
+	tce_dirty(old);
+	if (unlikely(old & TCE_UNDONE)) {
+		if (old & TCE_COUNTED)
+			tce_drop(pass, ua);
+		return;
 	}
-	pass->link->from = from;
-	pass->link->to = to;
-	return i;
+	*view = cpu_to_be64(ua);
+	if (was && (!new || old & TCE_COUNTED))
+		tce_drop(pass, was);
 }
 
-/* Returns how many of the hardware table's entries are new. */
-static __always_inline unsigned long
-tce_pass_change(const struct tce_pass *pass, unsigned long nr, enum tce_kind kind)
+/* Exchanges the first @nr entries.  Returns how many are new. */
+static unsigned long tce_link_exchange(struct tce_pass *pass, unsigned long nr)
 {
-	struct tce_link *link = pass->link;
-	unsigned long i, run, done;
+	unsigned long i, end, run, new, was;
 	__be64 *view;
 
-	for (i = 0; i < nr; i += run) {
-		view = tce_view(link, pass->entry + i, nr - i, kind != TCE_UNMAP, &run);
-		if (view) {
-			if (run == nr)
-				link->view = view;
-			done = tce_run_change(pass, view, i, i + run, kind);
-			if (done < i + run)
-				return done;
-		} else if (kind == TCE_UNMAP) {
-			memset64((u64 *)&link->old[i], DMA_NONE, run);
-			if (link->from == i)
-				link->from += run;
-		} else {
+	for (i = 0; i < nr; i = end) {
+		view = tce_view(pass->tbl, pass->entry + i, nr - i, true, &run);
+		if (!view)
 			return i;
+		for (end = i + run; i < end; i++) {
+			new = tce_new(pass, i);
+			was = be64_to_cpup(view++);
+			OPTIMIZER_HIDE_VAR(was);
+			if (!new && !was)
+				pass->old[i] = DMA_NONE;
+			else if (tce_exchange(pass, pass->entry + i, new, was, &pass->old[i]))
+				return i;
 		}
 	}
 	return nr;
 }
 
-/* Before the first pass.  What was in one region at the last chunk may still be. */
-static void tce_link_begin(const struct tce_request *request,
-			   struct tce_link *link)
-{
-	const struct kvm_memory_slot *slot = request->slot;
-	unsigned long size = 1UL << link->tbl->it_page_shift;
-
-	link->from = 0;
-	link->to = 0;
-	link->view = NULL;
-	if (slot && tce_region_try(&link->now, request->kvm->mm, slot->userspace_addr,
-				   slot->npages << PAGE_SHIFT, size)) {
-		link->before = link->now;
-		return;
-	}
-	tce_region_renew(&link->before, request->kvm->mm, size);
-	link->now = (struct tce_region){ .start = ULONG_MAX };
-}
-
-/* First pass.  Shortens the chunk to the guest's entries that are new. */
-static void tce_link_change(struct tce_chunk *chunk, struct tce_link *link)
-{
-	const struct tce_pass pass = tce_pass(chunk, link);
-	unsigned long nr = chunk->npages << link->shift;
-
-	switch (tce_kind(&pass)) {
-	case TCE_UNMAP:
-		nr = tce_pass_change(&pass, nr, TCE_UNMAP);
-		break;
-	case TCE_MAP:
-		nr = tce_pass_change(&pass, nr, TCE_MAP);
-		break;
-	case TCE_MAP_ANY:
-		nr = tce_pass_change(&pass, nr, TCE_MAP_ANY);
-		break;
-	}
-	chunk->npages = nr >> link->shift;
-}
-
 /* What was there before comes back: its level is there, and its count still is. */
-static void tce_link_undo(struct tce_chunk *chunk, struct tce_link *link)
+static void tce_link_undo(const struct tce_pass *pass, unsigned long i, unsigned long end)
 {
-	unsigned long i = max(link->from, chunk->npages << link->shift), old, hpa;
-	const struct tce_pass pass = tce_pass(chunk, link);
 	enum dma_data_direction direction;
+	unsigned long old, hpa;
 
-	for (; i < link->to; i++) {
-		old = link->old[i];
-		if (old == DMA_NONE)
-			continue;
+	for (; i < end; i++) {
+		old = pass->old[i];
 		hpa = old & ~(TCE_FLAGS | TCE_DIRECTION);
 		direction = old & TCE_DIRECTION;
-		if (pass.exchange(pass.tbl, pass.entry + i, &hpa, &direction))
-			link->old[i] |= TCE_STUCK;
-		else
-			link->old[i] = hpa | direction | (old & TCE_COUNTED);
+		/* A table that does not do as it is told keeps the new page. */
+		if (!pass->tbl->it_ops->xchg_no_kill(pass->tbl, pass->entry + i, &hpa, &direction))
+			pass->old[i] = hpa | direction | (old & TCE_COUNTED) | TCE_UNDONE;
 	}
 }
 
-static noinline void tce_drop_other(struct tce_region *region, struct mm_struct *mm,
-				    unsigned long ua, unsigned long size)
+static void tce_link_settle(struct tce_pass *pass, unsigned long nr)
 {
-	struct mm_iommu_table_group_mem_t *mem;
-
-	mem = tce_region_look_up(region, mm, ua, size);
-	if (mem)
-		mm_iommu_mapped_dec(mem);
-}
-
-static __always_inline void tce_drop(struct tce_region *region, struct mm_struct *mm,
-				     unsigned long ua, unsigned long size)
-{
-	if (likely(ua - region->start <= region->room))
-		mm_iommu_mapped_dec(region->mem);
-	else
-		tce_drop_other(region, mm, ua, size);
-}
-
-/* An entry is new, and nothing reaches what was there before. */
-static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
-				       unsigned long i, enum tce_kind kind)
-{
-	unsigned long new = tce_new(pass, i, kind) & ~TCE_PERMISSIONS;
-	unsigned long old = pass->link->old[i], was = be64_to_cpup(view);
-
-	if (new) {
-		tce_dirty(old);
-		*view = cpu_to_be64(new);
-		if (!(old & TCE_DROP))
-			return;
-	} else {
-		if ((old & TCE_DIRECTION) == DMA_NONE)
-			return;
-		tce_dirty(old);
-		*view = 0;
-	}
-	tce_drop(&pass->link->before, pass->mm, was, tce_size(pass));
-}
-
-/* An entry is as it was, and nothing reaches what was there for a moment. */
-static __always_inline void tce_settle_undone(const struct tce_pass *pass,
-					      __be64 *view, unsigned long i)
-{
-	unsigned long new = tce_new(pass, i, tce_kind(pass)) & ~TCE_PERMISSIONS;
-	unsigned long old = pass->link->old[i];
-
-	/* The table does not do as it is told: both pages stay pinned. */
-	if (old & TCE_STUCK) {
-		*view = cpu_to_be64(new);
-		return;
-	}
-	tce_dirty(old);
-	if (old & TCE_COUNTED)
-		tce_drop(&pass->link->now, pass->mm, new, tce_size(pass));
-}
-
-static __always_inline void tce_run_settle(const struct tce_pass *pass,
-					   __be64 *view, unsigned long i,
-					   unsigned long end, enum tce_kind kind)
-{
-	for (; i < end; i++)
-		tce_settle(pass, view++, i, kind);
-}
-
-static __always_inline void tce_pass_settle(const struct tce_pass *pass,
-					    unsigned long kept, enum tce_kind kind)
-{
-	unsigned long i = pass->link->from, run, to = min(pass->link->to, kept);
-	__be64 *view = pass->link->view;
-
-	if (view) {
-		tce_run_settle(pass, view + i, i, to, kind);
-		return;
-	}
-	for (; i < to; i += run) {
-		view = tce_view(pass->link, pass->entry + i, to - i, false, &run);
-		if (view)
-			tce_run_settle(pass, view, i, i + run, kind);
-	}
-}
-
-static void tce_link_settle_undone(const struct tce_chunk *chunk,
-				   struct tce_link *link, unsigned long i)
-{
-	const struct tce_pass pass = tce_pass(chunk, link);
-	unsigned long run;
+	unsigned long i, end, run;
 	__be64 *view;
 
-	for (i = max(i, link->from); i < link->to; i++) {
-		view = tce_view(link, pass.entry + i, 1, false, &run);
-		if (view)
-			tce_settle_undone(&pass, view, i);
-	}
-}
-
-/* Second pass, after which nothing reaches what was replaced. */
-static void tce_link_settle(struct tce_chunk *chunk, struct tce_link *link)
-{
-	const struct tce_pass pass = tce_pass(chunk, link);
-	unsigned long kept = chunk->npages << link->shift;
-
-	if (link->from >= link->to)
+	if (!nr)
 		return;
-	iommu_tce_kill(pass.tbl, pass.entry + link->from, link->to - link->from);
-	switch (tce_kind(&pass)) {
-	case TCE_UNMAP:
-		tce_pass_settle(&pass, kept, TCE_UNMAP);
-		break;
-	case TCE_MAP:
-		tce_pass_settle(&pass, kept, TCE_MAP);
-		break;
-	case TCE_MAP_ANY:
-		tce_pass_settle(&pass, kept, TCE_MAP_ANY);
-		break;
-	}
-	if (unlikely(link->to > kept))
-		tce_link_settle_undone(chunk, link, kept);
-}
-
-/* What the guest reads back.  Pages that are not there read as 0, and are to be 0. */
-static void tce_store(const struct tce_chunk *chunk)
-{
-	const struct tce_request *request = chunk->request;
-	u64 first = chunk->first, left = chunk->npages, at, nr, i, *to;
-	const u64 *from;
-	struct page *page;
-
-	for (; left; first += nr, left -= nr) {
-		at = (request->first + first) % TCES_PER_PAGE;
-		nr = min(left, TCES_PER_PAGE - at);
-		page = READ_ONCE(request->table->pages[(request->first + first) /
-						       TCES_PER_PAGE]);
-		if (!page)
-			continue;
-		from = request->tces ? request->tces + first : NULL;
-		to = (u64 *)page_address(page) + at;
-		/* Each as a whole, as others look: memcpy() may store halves. */
-		for (i = 0; i < nr; i++)
-			WRITE_ONCE(to[i], from ? from[i] : request->value);
+	iommu_tce_kill(pass->tbl, pass->entry, nr);
+	for (i = 0; i < nr; i = end) {
+		/* The level is there since the exchange. */
+		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
+		for (end = i + run; i < end; i++, view++)
+			tce_settle(pass, view, tce_new(pass, i), pass->old[i]);
 	}
 }
 
-/* There has to be a page for what is to be read back, before anything changes. */
-static bool tce_have_pages(const struct tce_chunk *chunk)
-{
-	const struct tce_request *request = chunk->request;
-	u64 first = request->first + chunk->first;
-	u64 nr = first / TCES_PER_PAGE;
+/*
+ * A chunk of a request
+ */
 
-	if (!request->tces && !request->value)
-		return true;
-	for (; nr <= (first + chunk->npages - 1) / TCES_PER_PAGE; nr++)
-		if (!kvmppc_tce_page(request->table, nr))
-			return false;
-	return true;
-}
-
-/* No more than TCE_CHUNK entries of each hardware table, or else one of the guest's */
-static void tce_chunk_limit(struct tce_chunk *chunk)
+/* Returns how many of the guest's entries are new, all of them or none beyond. */
+static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 {
+	struct kvmppc_tce_table *table = request->table;
+	unsigned long done[TCE_MAX_LINKS], *old = table->old, kept;
+	unsigned int nr = 0;
 	struct tce_link *link;
-	u64 limit;
+	struct tce_pass pass;
 
-	list_for_each_entry(link, &chunk->request->table->links, node) {
-		limit = max(TCE_CHUNK >> min(link->shift, 31U), 1);
-		chunk->npages = min(chunk->npages, limit);
+	if (request->slot.bytes)
+		table->slot = request->slot;
+	list_for_each_entry(link, &table->links, node) {
+		pass = tce_pass(request, link, first);
+		pass.old = old;
+		done[nr] = tce_link_exchange(&pass, npages << link->shift);
+		npages = done[nr] >> link->shift;
+		old += done[nr++];
 	}
+	old = table->old;
+	nr = 0;
+	list_for_each_entry(link, &table->links, node) {
+		pass = tce_pass(request, link, first);
+		pass.old = old;
+		kept = npages << link->shift;
+		tce_link_undo(&pass, kept, done[nr]);
+		tce_link_settle(&pass, done[nr]);
+		old += done[nr++];
+	}
+	return npages;
 }
 
-/* Returns how many of the guest's entries are new. */
-static u64 tce_change_chunk(struct tce_chunk *chunk)
+static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
 {
-	struct kvmppc_tce_table *table = chunk->request->table;
+	struct kvmppc_tce_table *table = request->table;
 	struct tce_link *link;
-
-	lockdep_assert_held(&table->lock);
+	struct tce_pass pass;
 
 	list_for_each_entry(link, &table->links, node) {
-		tce_link_begin(chunk->request, link);
-		tce_link_change(chunk, link);
+		pass = tce_pass(request, link, first);
+		pass.old = table->old;
+		tce_link_unmap(&pass, npages << link->shift);
 	}
-	list_for_each_entry(link, &table->links, node) {
-		if (unlikely(link->to > chunk->npages << link->shift))
-			tce_link_undo(chunk, link);
-		tce_link_settle(chunk, link);
+}
+
+/*
+ * Changes entries of the request from @first on: *@npages at most, and then it is how
+ * many are new.  *@changes is of the chunk before: if other hardware tables are behind
+ * the table since then, they do not have what was done until now.
+ */
+static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *npages,
+			     unsigned long *changes)
+{
+	struct kvmppc_tce_table *table = request->table;
+	u64 done = 0;
+	long reason;
+
+	guard(rcu)();
+	guard(spinlock)(&table->lock);
+	if (first && table->changes != *changes)
+		return TCE_LEFT_GONE;
+	*changes = table->changes;
+	if (!table->chunk)
+		return kvmppc_tce_left(table) ?: TCE_LEFT_SIZE;
+	*npages = min(*npages, table->chunk);
+
+	kvmppc_tce_lock_hardware(table);
+	reason = kvmppc_tce_left(table);
+	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {
+		done = tce_map(request, first, *npages);
+		reason = done < *npages ? TCE_LEFT_MEMORY : 0;
+	} else if (!reason) {
+		tce_unmap(request, first, *npages);
+		done = *npages;
 	}
-	tce_store(chunk);
-	return chunk->npages;
+	kvmppc_tce_store(table, request->first + first, done,
+			 request->tces ? request->tces + first : NULL, request->value);
+	kvmppc_tce_unlock_hardware(table);
+	return reason;
 }
 
 static long tce_change(const struct tce_request *request)
 {
-	struct tce_chunk chunk = { .request = request };
+	unsigned long changes = 0;
+	bool pages = request->tces || request->value;
+	u64 first = 0, npages;
 	long reason;
-	u64 wanted;
 
-	while (chunk.first < request->npages) {
-		chunk.npages = min(request->npages - chunk.first, TCE_CHUNK);
-		if (!tce_have_pages(&chunk))
+	while (first < request->npages) {
+		npages = min(request->npages - first, TCE_CHUNK);
+		if (pages && !kvmppc_tce_pages(request->table, request->first + first, npages))
 			return TCE_LEFT_NOMEM;
-
-		tce_lock(request->table);
-		tce_chunk_limit(&chunk);
-		wanted = chunk.npages;
-		reason = tce_table_left(request->table);
-		if (!reason && tce_change_chunk(&chunk) < wanted)
-			reason = TCE_LEFT_MEMORY;
-		tce_unlock(request->table);
+		reason = tce_change_chunk(request, first, &npages, &changes);
 		if (reason)
 			return reason;
 
-		chunk.first += wanted;
-		if (chunk.first == request->npages)
+		first += npages;
+		if (first == request->npages)
 			break;
 		cond_resched();
 		/* What takes long can be interrupted; user space starts it again. */
@@ -897,90 +580,9 @@ static long tce_change(const struct tce_request *request)
 	return H_SUCCESS;
 }
 
-/* Both passes of the only entry, which is one of the hardware's, too */
-static __always_inline bool tce_link_change_one(const struct tce_request *request,
-						struct tce_link *link)
-{
-	unsigned long new = request->uas ? *request->uas : 0, run, old;
-	struct iommu_table *tbl = link->tbl;
-	struct tce_pass pass = {
-		.link = link,
-		.tbl = tbl,
-		.exchange = tbl->it_ops->xchg_no_kill,
-		.mm = request->kvm->mm,
-		.start = new & ~TCE_PERMISSIONS,
-		.uas = &new,
-		.entry = request->table->offset + request->first,
-		.page_shift = tbl->it_page_shift,
-	};
-	struct tce_swap swap;
-	__be64 *view;
-	long flags;
-
-	view = tce_view(link, pass.entry, 1, new, &run);
-	old = view ? be64_to_cpup(view) : 0;
-	if (!new && !old)
-		return true;
-	if (!view)
-		return false;
-	link->before = (struct tce_region){ .start = ULONG_MAX };
-	if (new) {
-		pass.mem = mm_iommu_lookup(pass.mm, pass.start, tce_size(&pass));
-		flags = tce_map(&pass, 0, new, old, &swap, TCE_MAP);
-	} else {
-		flags = tce_unmap(&pass, 0, &swap);
-	}
-	if (flags < 0)
-		return false;
-	link->old[0] = swap.hpa | swap.direction | flags;
-	iommu_tce_kill(tbl, pass.entry, 1);
-	tce_settle(&pass, view, 0, TCE_MAP);
-	return true;
-}
-
-/* The only hardware table behind a table, with pages of the same size, or NULL */
-static struct tce_link *tce_only_link(struct kvmppc_tce_table *table)
-{
-	struct tce_link *link;
-
-	lockdep_assert_held(&table->lock);
-
-	link = list_first_entry_or_null(&table->links, struct tce_link, node);
-	return link && !link->shift && list_is_singular(&table->links) ? link : NULL;
-}
-
-/* The usual entry alone is spared what makes lists quick.  False if it is another. */
-static __always_inline bool tce_try_one(const struct tce_request *request, long *ret)
-{
-	struct kvmppc_tce_table *table = request->table;
-	struct tce_link *link;
-	struct page *page;
-
-	page = READ_ONCE(table->pages[request->first / TCES_PER_PAGE]);
-	if (!page)
-		return false;
-
-	rcu_read_lock();
-	spin_lock(&table->lock);
-	link = tce_only_link(table);
-	if (link) {
-		spin_lock(tce_hw_lock(link->tbl));
-		*ret = tce_link_left(link);
-		if (!*ret && !tce_link_change_one(request, link))
-			*ret = TCE_LEFT_MEMORY;
-		if (!*ret)
-			WRITE_ONCE(((u64 *)page_address(page))[request->first % TCES_PER_PAGE],
-				   request->tces ? *request->tces : request->value);
-		spin_unlock(tce_hw_lock(link->tbl));
-	}
-	spin_unlock(&table->lock);
-	rcu_read_unlock();
-	return link;
-}
-
 /* In the section in which the table was looked for; @outcome: H_PARAMETER or TCE_* */
-static __always_inline long tce_answer(const struct tce_request *request,
-				       u64 liobn, u64 ioba, long outcome)
+static long tce_answer(const struct tce_request *request, u64 liobn, u64 ioba,
+		       long outcome)
 {
 	if (unlikely(outcome))
 		return kvmppc_tce_answer(request->kvm, request->table, liobn, ioba,
@@ -989,17 +591,85 @@ static __always_inline long tce_answer(const struct tce_request *request,
 	return H_SUCCESS;
 }
 
-/* Neither memory slots nor sleep, so RCU does for the table.  False if it does not. */
-static bool tce_try_unmap(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, long *ret)
+/*
+ * The fast path
+ */
+
+/*
+ * The address of user space and the permissions that @tce maps, by the slot that was
+ * used last; 0 if that does not do.  No slot has a generation after another has: an
+ * update waits for RCU before what it took away may be used for something else, see
+ * kvm_arch_flush_shadow_memslot().
+ */
+static __always_inline unsigned long tce_fast_translate(const struct tce_request *request,
+							u64 tce)
 {
-	struct tce_request request = { .kvm = kvm, .npages = 1, .value = value };
+	const struct tce_slot *slot = &request->table->slot;
+	u64 size = 1ULL << request->table->page_shift;
+	const struct kvm_memslots *slots;
+
+	/* They are in struct kvm.  Nothing but the number is read. */
+	slots = rcu_access_pointer(request->kvm->memslots[0]);
+	if (slot->generation != READ_ONCE(slots->generation) || !slot->bytes ||
+	    tce & (size - 1) & ~TCE_PERMISSIONS || !tce_slot_has(slot, tce, size))
+		return 0;
+	barrier_nospec();
+	return tce - slot->gpa + slot->ua;
+}
+
+static __always_inline bool tce_fast_change(const struct tce_request *request,
+					    const struct tce_link *link, u64 tce)
+{
+	struct tce_pass pass = tce_pass(request, link, 0);
+	unsigned long new = 0, was, old, run;
+	__be64 *view;
+
+	if (tce & TCE_PERMISSIONS) {
+		new = tce_fast_translate(request, tce);
+		if (!new)
+			return false;
+	}
+	view = tce_view(pass.tbl, pass.entry, 1, new, &run);
+	was = view ? be64_to_cpup(view) : 0;
+	if (!new && !was)
+		return true;
+	if (!view || tce_exchange(&pass, pass.entry, new, was, &old))
+		return false;
+	iommu_tce_kill(pass.tbl, pass.entry, 1);
+	tce_settle(&pass, view, new, old);
+	return true;
+}
+
+/*
+ * One entry of a table with one hardware table behind it, whose lock does for all.
+ * True if all of it is done; false if nothing is, whatever the reason.
+ */
+static bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+{
+	struct tce_request request = { .kvm = kvm, .npages = 1 };
+	struct kvmppc_tce_table *table;
+	struct tce_link *link;
+	struct page *page;
+	bool done;
 
 	guard(rcu)();
-	*ret = tce_find_range(&request, liobn, ioba);
-	if (!*ret && !tce_try_one(&request, ret))
+	if (tce_find_range(&request, liobn, ioba))
 		return false;
-	*ret = tce_answer(&request, liobn, ioba, *ret);
-	return true;
+	table = request.table;
+	link = rcu_dereference(table->only);
+	page = READ_ONCE(table->pages[request.first / TCES_PER_PAGE]);
+	if (!link || !page)
+		return false;
+
+	spin_lock(tce_hw_lock(link->tbl));
+	done = rcu_access_pointer(table->only) == link && !tce_link_left(link) &&
+	       tce_fast_change(&request, link, tce);
+	if (done) {
+		WRITE_ONCE(((u64 *)page_address(page))[request.first % TCES_PER_PAGE], tce);
+		WRITE_ONCE(table->fast, table->fast + 1);
+	}
+	spin_unlock(tce_hw_lock(link->tbl));
+	return done;
 }
 
 /**
@@ -1027,15 +697,13 @@ long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	long ret;
 	int idx;
 
-	if (!(tce & TCE_PERMISSIONS) &&
-	    tce_try_unmap(vcpu->kvm, liobn, ioba, tce, &ret))
-		return ret;
+	if (tce_fast(vcpu->kvm, liobn, ioba, tce))
+		return H_SUCCESS;
 
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba) ?:
-	      tce_translate(&request, &value, &ua, false);
-	if (!ret && !tce_try_one(&request, &ret))
-		ret = tce_change(&request);
+	      tce_translate(&request, &value, &ua, false) ?:
+	      tce_change(&request);
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 	return ret;
@@ -1064,56 +732,28 @@ static const void __user *tce_list_address(struct kvm *kvm, u64 gpa)
 			       offset_in_page(gpa));
 }
 
-/* Also takes the table's spare memory for the list, if it is there. */
+/* Checks the request, and finds its list in user space. */
 static long tce_list_find(struct tce_request *request, u64 liobn, u64 ioba, u64 gpa,
-			  const void __user **address, struct tce_list **list)
+			  const void __user **address)
 {
-	int idx = srcu_read_lock(&request->kvm->srcu);
-	long ret;
+	long ret = tce_find_range(request, liobn, ioba);
 
-	ret = tce_find_range(request, liobn, ioba);
-	if (!ret) {
-		*address = tce_list_address(request->kvm, gpa);
-		ret = *address ? 0 : TCE_LEFT_LIST;
-	}
+	if (!ret && (request->npages > TCE_LIST_MAX || gpa & (SZ_4K - 1)))
+		ret = H_PARAMETER;
 	if (ret)
-		ret = tce_answer(request, liobn, ioba, ret);
-	else
-		*list = xchg(&request->table->spare, NULL);
-	srcu_read_unlock(&request->kvm->srcu, idx);
-	return ret;
+		return ret;
+	*address = tce_list_address(request->kvm, gpa);
+	return *address ? 0 : TCE_LEFT_LIST;
 }
 
-/* After the list was read with nothing held: table and memory may be others now. */
-static long tce_list_put(struct tce_request *request, u64 liobn, u64 ioba, u64 gpa,
-			 const void __user *address, struct tce_list **list)
+/* With no lock held, as user space may let the guest's page wait. */
+static long tce_list_read(struct tce_list **list, const void __user *address, u64 npages)
 {
-	int idx = srcu_read_lock(&request->kvm->srcu);
-	long ret;
-
-	ret = tce_find_range(request, liobn, ioba);
-	if (!ret && tce_list_address(request->kvm, gpa) != address)
-		ret = TCE_LEFT_LIST;
-	if (!ret)
-		ret = tce_translate(request, (*list)->tces, (*list)->uas, true) ?:
-		      tce_change(request);
-	if (request->table)
-		*list = xchg(&request->table->spare, *list);
-	ret = tce_answer(request, liobn, ioba, ret);
-	srcu_read_unlock(&request->kvm->srcu, idx);
-	return ret;
-}
-
-/* Nothing more to be done; but where there is no table, user space judges the list. */
-static long tce_list_end(struct tce_request *request, u64 liobn, u64 ioba, long outcome)
-{
-	int idx = srcu_read_lock(&request->kvm->srcu);
-
-	request->table = kvmppc_tce_find(request->kvm, liobn);
-	outcome = tce_answer(request, liobn, ioba,
-			     request->table ? outcome : TCE_LEFT_TABLE);
-	srcu_read_unlock(&request->kvm->srcu, idx);
-	return outcome;
+	*list = kmalloc(sizeof(**list), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!*list)
+		return TCE_LEFT_NOMEM;
+	return copy_from_user((*list)->tces, address, npages * sizeof(u64)) ?
+	       TCE_LEFT_LIST : 0;
 }
 
 /**
@@ -1138,23 +778,29 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			       unsigned long npages)
 {
 	struct tce_request request = { .kvm = vcpu->kvm, .npages = npages };
+	struct srcu_struct *srcu = &vcpu->kvm->srcu;
 	struct tce_list *list __free(kfree) = NULL;
-	const void __user *address = NULL;
+	const void __user *address, *now;
 	long ret;
+	int idx;
 
-	if (npages > TCE_LIST_MAX || tce_list & (SZ_4K - 1))
-		return tce_list_end(&request, liobn, ioba, H_PARAMETER);
-	ret = tce_list_find(&request, liobn, ioba, tce_list, &address, &list);
-	if (ret)
-		return ret;
-	if (!list)
-		list = kmalloc(sizeof(*list), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!list)
-		return tce_list_end(&request, liobn, ioba, TCE_LEFT_NOMEM);
-	/* With no lock held, as user space may let the guest's page wait. */
-	if (copy_from_user(list->tces, address, npages * sizeof(u64)))
-		return tce_list_end(&request, liobn, ioba, TCE_LEFT_LIST);
-	return tce_list_put(&request, liobn, ioba, tce_list, address, &list);
+	idx = srcu_read_lock(srcu);
+	ret = tce_list_find(&request, liobn, ioba, tce_list, &address);
+	if (!ret) {
+		srcu_read_unlock(srcu, idx);
+		ret = tce_list_read(&list, address, npages);
+		idx = srcu_read_lock(srcu);
+		/* Table and memory may be others now. */
+		ret = tce_list_find(&request, liobn, ioba, tce_list, &now) ?: ret;
+		if (!ret && now != address)
+			ret = TCE_LEFT_LIST;
+	}
+	if (!ret)
+		ret = tce_translate(&request, list->tces, list->uas, true) ?:
+		      tce_change(&request);
+	ret = tce_answer(&request, liobn, ioba, ret);
+	srcu_read_unlock(srcu, idx);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
 
@@ -1186,8 +832,8 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 	int idx;
 
 	if (npages == 1 && !(tce_value & TCE_PERMISSIONS) &&
-	    tce_try_unmap(vcpu->kvm, liobn, ioba, tce_value, &ret))
-		return ret;
+	    tce_fast(vcpu->kvm, liobn, ioba, tce_value))
+		return H_SUCCESS;
 
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba);

@@ -18,49 +18,41 @@
 #include <asm/kvm_spapr_tce.h>
 #include <asm/mmu_context.h>
 #include <asm/tce.h>
-
-struct tce_list;
+#include <asm/vfio_tce.h>
 
 #define TCE_PERMISSIONS		((u64)(TCE_PCI_READ | TCE_PCI_WRITE))
 
-/* Hardware entries of one table that are changed without a break, at most */
-#define TCE_CHUNK		512
-
 /*
- * A guest's page may be many of the hardware's.  They change together, and
- * beyond this number it would take too long: user space does it.
+ * Hardware entries that are changed without a break, at most, counted over all hardware
+ * tables.  Where one entry of the guest is more than that, user space does it.
  */
-#define TCE_MAX_SUBPAGES	4096
+#define TCE_CHUNK		512UL
 
 /* Groups in containers of their own behind one table, at most: all change at once. */
 #define TCE_MAX_LINKS		32
 
 /**
- * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
- * @tbl: the hardware table
- *
- * For all who change entries of a VFIO window: tables of VMs, and the container
- * (drivers/vfio/vfio_iommu_spapr_tce.c).  The pool is one of the DMA API, which has
- * no use for a table that is VFIO's.
- *
- * Return: The lock.
+ * struct tce_slot - a memory slot by which an entry was translated
+ * @generation: of the VM's slots at that time
+ * @gpa: its guest real address
+ * @bytes: its size; 0 if there is none
+ * @ua: its address in user space
+ * @denied: those of TCE_PERMISSIONS that it does not allow
  */
-static inline spinlock_t *tce_hw_lock(struct iommu_table *tbl)
-{
-	return &tbl->pools[0].lock;
-}
-
-/**
- * struct tce_region - a region of preregistered memory that was just looked up
- * @mem: the region, NULL before; valid until the end of the RCU section
- * @start: first address of user space that is known to be in it, ULONG_MAX before
- * @room: the last address at which a page is all in it, counted from @start
- */
-struct tce_region {
-	struct mm_iommu_table_group_mem_t *mem;
-	unsigned long start;
-	unsigned long room;
+struct tce_slot {
+	u64 generation;
+	u64 gpa;
+	u64 bytes;
+	unsigned long ua;
+	u64 denied;
 };
+
+/* Is all of the entry's page in the slot, and may it be accessed so? */
+static __always_inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
+{
+	return tce - slot->gpa <= slot->bytes - size + TCE_PERMISSIONS &&
+	       !(tce & slot->denied);
+}
 
 /**
  * struct tce_link - a hardware table that shows what is in a table of the VM
@@ -70,14 +62,6 @@ struct tce_region {
  * @table: the table of the VM
  * @attachments: of the groups for which it was attached, at least one
  * @shift: log2 of hardware pages in a page of the table
- * @from: first entry of the chunk that was exchanged
- * @to: after the last one
- * @view: the userspace view of the chunk, or NULL if it is not in one piece
- * @now: the region of the last new page
- * @before: the region of the last old one
- * @old: what came out for each of the chunk's entries: address and permissions, and
- *	what book3s_64_vio_hcall.c notes beside.  What is from @from on belongs to a
- *	chunk, under kvmppc_tce_table.lock
  */
 struct tce_link {
 	struct list_head node;
@@ -86,12 +70,6 @@ struct tce_link {
 	struct kvmppc_tce_table *table;
 	struct list_head attachments;
 	unsigned int shift;
-	unsigned long from;
-	unsigned long to;
-	__be64 *view;
-	struct tce_region now;
-	struct tce_region before;
-	unsigned long old[];
 };
 
 /**
@@ -116,12 +94,22 @@ struct tce_attachment {
  * @page_shift: log2 of the size of its IOMMU pages; constant
  * @offset: bus address of its first entry, in IOMMU pages; constant
  * @size: number of entries; constant
- * @lock: whoever holds it keeps @links as they are, and @pages, all hardware
- *	tables, views and counts of a range in step
- * @spare: memory for a list, for whoever takes it by xchg(), or NULL; what is in it is
- *	of no meaning
- * @outcomes: how many hypercalls came to TCE_DONE and so on; TCE_LEFT_TABLE is unused
+ * @lock: whoever holds it keeps @links as they are.  With the hardware locks of all
+ *	@links it keeps @pages, all hardware tables, views and counts of a range in step
+ * @outcomes: how many hypercalls came to TCE_DONE and so on, but for those in @fast;
+ *	TCE_LEFT_TABLE is unused
  * @links: hardware tables behind it; @lock and tce_mutex to change them
+ * @only: the only one of @links, with pages as large as the table's, or NULL.  Who
+ *	changes it holds @lock and, if it is not NULL, the hardware lock of what it is;
+ *	it is NULL while @links or attachments change.  So that hardware lock alone, with
+ *	@only looked at again, is enough to change an entry.
+ * @slot: the slot that was used last; written with @lock and the hardware locks of all
+ *	@links, read with one of them
+ * @fast: hypercalls that took the fast path; under the hardware lock of @only
+ * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
+ *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
+ * @changes: how often @links or attachments have changed; @lock
+ * @old: what came out of the hardware entries of a chunk; @lock
  * @pages: what the guest has put, as it reads it back and user space maps it;
  *	pages come when needed, by cmpxchg(), and go with the table
  */
@@ -133,9 +121,14 @@ struct kvmppc_tce_table {
 	u64 offset;
 	u64 size;
 	spinlock_t lock;	/* links and contents */
-	struct tce_list *spare;
 	atomic64_t outcomes[TCE_NR_OUTCOMES];
 	struct list_head links;
+	struct tce_link __rcu *only;
+	struct tce_slot slot;
+	u64 fast;
+	unsigned long chunk;
+	unsigned long changes;
+	unsigned long old[TCE_CHUNK];
 	struct page *pages[];
 };
 
@@ -157,8 +150,10 @@ tce_holder_has(const struct kvm_spapr_tce_holder *holder,
  * Where a group is gone, or its window is, user space is to know: nothing is
  * changed here until it has put that in order.
  *
- * Context: RCU read-side section, to the end of which a live attachment stays live;
- * table->lock or tce_mutex.
+ * Context: RCU read-side section, to the end of which the group stays protected if it
+ * is now.  What pins @attachment: kvmppc_tce_table.lock, the hardware lock of
+ * kvmppc_tce_table.only, or tce_mutex.  The answer holds for as long as the hardware
+ * lock is held.
  * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
 static __always_inline long
@@ -166,19 +161,40 @@ tce_attachment_left(const struct tce_attachment *attachment)
 {
 	struct vfio_external_user *user = attachment->holder->user;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "what was found live stays so");
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the group may lose its protection");
 
 	if (unlikely(READ_ONCE(user->preregistered) <= 0))
 		return TCE_LEFT_CONTAINER;
 	if (unlikely(!vfio_external_alive(user)))
 		return TCE_LEFT_GONE;
-	if (!tce_holder_has(attachment->holder, attachment->link->tbl))
+	if (unlikely(!tce_hw_is_open(attachment->link->tbl) ||
+		     !tce_holder_has(attachment->holder, attachment->link->tbl)))
 		return TCE_LEFT_GONE;
 	return 0;
 }
 
+/* Why entries of the hardware table cannot be changed; 0 if they can.  As above */
+static __always_inline long tce_link_left(const struct tce_link *link)
+{
+	struct tce_attachment *attachment;
+	long reason;
+
+	list_for_each_entry(attachment, &link->attachments, node) {
+		reason = tce_attachment_left(attachment);
+		if (unlikely(reason))
+			return reason;
+	}
+	return 0;
+}
+
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
-struct page *kvmppc_tce_page(struct kvmppc_tce_table *table, unsigned long nr);
+bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages);
+bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size);
+long kvmppc_tce_left(const struct kvmppc_tce_table *table);
+void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table);
+void kvmppc_tce_unlock_hardware(struct kvmppc_tce_table *table);
+void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
+		      const u64 *tces, u64 value);
 long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
 		       u64 ioba, u64 npages, long outcome);
 

@@ -47,13 +47,14 @@ void group_set_window(struct iommu_group *group, int nr, struct hw *hw)
 
 void hw_remove(struct hw *hw, struct iommu_group **from, int nr)
 {
+	hw_close(hw);
 	for (int i = 0; i < nr; i++)
 		for (int slot = 0; slot < IOMMU_TABLE_GROUP_MAX_TABLES; slot++)
 			if (from[i]->data &&
 			    from[i]->data->tables[slot] == &hw->tbl)
 				group_set_window(from[i], slot, NULL);
 	synchronize_rcu();
-	hw_put(hw);
+	iommu_tce_table_put(&hw->tbl);
 }
 
 void group_revoke(struct iommu_group *group)
@@ -105,6 +106,7 @@ struct kvm *vm_new(void)
 	struct kvm *kvm = calloc(1, sizeof(*kvm));
 	int i = 0;
 
+	kvm->memslots[0] = &kvm->all_slots;
 	kvm->mm = &mm;
 	kvm->users_count = 1;
 	while (vms[i])
@@ -125,14 +127,28 @@ void kvm_put_kvm(struct kvm *kvm)
 		SHIM_FAIL("the VM is put too often");
 }
 
+/* As patches/common/0018 has it */
+static void kvm_arch_flush_shadow_memslot(void)
+{
+	synchronize_rcu_expedited();
+}
+
 void vm_slot(struct kvm *kvm, int nr, u64 gpa, u64 size, unsigned long ua, u32 flags)
 {
-	kvm->memslots.slots[nr] = (struct kvm_memory_slot) {
+	struct kvm_memslots *slots = kvm->memslots[0];
+
+	/* What was there is invalid first; then the fast path is over that saw it. */
+	slots->slots[nr].flags |= KVM_MEMSLOT_INVALID;
+	WRITE_ONCE(slots->generation, slots->generation + 1);
+	synchronize_srcu(&kvm->srcu);
+	kvm_arch_flush_shadow_memslot();
+	slots->slots[nr] = (struct kvm_memory_slot) {
 		.base_gfn = gpa >> PAGE_SHIFT,
 		.npages = size >> PAGE_SHIFT,
 		.userspace_addr = ua,
 		.flags = flags,
 	};
+	WRITE_ONCE(slots->generation, slots->generation + 1);
 }
 
 static void need_srcu(const char *what)
@@ -149,7 +165,7 @@ struct kvm_memslots *kvm_memslots(struct kvm *kvm)
 {
 	if (!shim_srcu_held(&kvm->srcu))
 		SHIM_FAIL("memory slots are used without kvm->srcu");
-	return &kvm->memslots;
+	return kvm->memslots[0];
 }
 
 struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, u64 gfn)
@@ -210,6 +226,15 @@ int account_locked_vm(struct mm_struct *from, unsigned long pages, bool inc)
 		return -ENOMEM;
 	__atomic_add_fetch(&from->locked_vm, inc ? pages : -pages, __ATOMIC_ACQ_REL);
 	return 0;
+}
+
+void (*vcpu_between_pieces)(void);
+
+void cond_resched(void)
+{
+	shim_might_sleep("cond_resched");
+	if (vcpu_between_pieces)
+		vcpu_between_pieces();
 }
 
 bool signal_pending(void *task)
@@ -310,7 +335,9 @@ void fake_end(void)
 	shim_fault_disarm();
 	shim_at_allocation = NULL;
 	hw_before_exchange = NULL;
+	shim_lpar = false;
 	vcpu_before_result = NULL;
+	vcpu_between_pieces = NULL;
 	for (int fd = 0; fd < shim_fds(); fd++)
 		shim_close(fd);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {

@@ -15,6 +15,7 @@
 #include <linux/vfio.h>
 
 #include <asm/kvm_spapr_tce.h>
+#include <asm/vfio_tce.h>
 
 #include <shim_tce.h>
 
@@ -63,8 +64,10 @@ struct iommu_group {
 	struct hw *counted_dead[IOMMU_TABLE_GROUP_MAX_TABLES];
 };
 
+/* @longest: entries that changed in one RCU section */
 struct hw_counts {
-	unsigned long kills, killed, exchanges, fetches, fetched, lookups;
+	unsigned long kills, killed, exchanges, clears, cleared, fetches, fetched, lookups;
+	unsigned long longest;
 	int tables, tce_pages;
 };
 
@@ -72,6 +75,7 @@ extern struct hw_counts hw_counts;
 
 /* Hardware */
 struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf);
+void hw_close(struct hw *hw);
 void hw_put(struct hw *hw);
 u64 hw_now(struct hw *hw, unsigned long i);
 unsigned long hw_view(struct hw *hw, unsigned long i);
@@ -113,6 +117,8 @@ int vm_table(struct kvm *kvm, u64 liobn, unsigned int shift, u64 bus, u64 entrie
 int vm_attach(struct kvm *kvm, struct iommu_group *group, int table);
 /* Called in H_GET_TCE, when it has the result */
 extern void (*vcpu_before_result)(void);
+/* Called by cond_resched(), between two pieces of a request */
+extern void (*vcpu_between_pieces)(void);
 /* What copy_from_user() finds at @ua; after it was read there is junk. */
 void user_list(unsigned long ua, const u64 *list, unsigned int nr);
 

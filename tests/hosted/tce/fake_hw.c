@@ -16,6 +16,8 @@
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+bool shim_lpar;
+
 static struct hw *hws;
 static struct region *regions[FAKE_REGIONS];
 static unsigned int nr_regions;
@@ -167,6 +169,16 @@ static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
 
 int (*hw_before_exchange)(struct hw *hw, unsigned long i);
 
+/* Of this thread's RCU section */
+static __thread unsigned long changed;
+
+static void count_changed(unsigned long nr)
+{
+	changed += nr;
+	if (changed > hw_counts.longest)
+		hw_counts.longest = changed;
+}
+
 static int hw_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 		   enum dma_data_direction *direction)
 {
@@ -184,6 +196,7 @@ static int hw_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 	pthread_mutex_lock(&lock);
 	if (hw->removed || __atomic_load_n(&hw->forbidden, __ATOMIC_ACQUIRE))
 		SHIM_FAIL("an entry changes in a window that was given up");
+	count_changed(1);
 	ret = hw_exchange(hw, index - tbl->it_offset, hpa, direction);
 	pthread_mutex_unlock(&lock);
 	return ret;
@@ -206,7 +219,49 @@ static void hw_kill(struct iommu_table *tbl, unsigned long index,
 	pthread_mutex_unlock(&lock);
 }
 
+/* pnv_tce_get() */
+static unsigned long hw_get(struct iommu_table *tbl, long index)
+{
+	struct hw *hw = hw_of(tbl, index, 1, __func__);
+	unsigned long now;
+
+	pthread_mutex_lock(&lock);
+	now = hw_now(hw, index - tbl->it_offset);
+	pthread_mutex_unlock(&lock);
+	return now;
+}
+
+/* pnv_ioda2_tce_free(): kills, too */
+static void hw_ops_clear(struct iommu_table *tbl, long index, long nr)
+{
+	struct hw *hw = hw_of(tbl, index, nr, __func__);
+	struct hw_entry *entry;
+
+	if (shim_lpar)
+		SHIM_FAIL("an LPAR does not hear what clear() has done");
+	if (!rcu_read_lock_held())
+		SHIM_FAIL("entries are cleared outside of an RCU section");
+	pthread_mutex_lock(&lock);
+	if (hw->removed || __atomic_load_n(&hw->forbidden, __ATOMIC_ACQUIRE))
+		SHIM_FAIL("entries are cleared in a window that was given up");
+	count_changed(nr);
+	hw_counts.clears++;
+	hw_counts.kills++;
+	hw_counts.killed += nr;
+	for (long i = 0; i < nr; i++) {
+		entry = hw_entry(hw, index - tbl->it_offset + i, false);
+		if (!entry)
+			continue;
+		hw_counts.cleared += !!entry->now;
+		entry_set(entry, 0);
+		entry_kill(entry);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
 static const struct iommu_table_ops hw_ops = {
+	.get = hw_get,
+	.clear = hw_ops_clear,
 	.xchg_no_kill = hw_xchg,
 	.tce_kill = hw_kill,
 	.useraddrptr = hw_useraddrptr,
@@ -223,7 +278,7 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 	hw->tbl.it_indirect_levels = !!leaf;
 	hw->tbl.it_level_size = leaf ?: hw->tbl.it_size;
 	hw->tbl.it_ops = &hw_ops;
-	spin_lock_init(&hw->tbl.pools[0].lock);
+	tce_hw_open(&hw->tbl);
 	hw->refs = 1;
 	hw->leaf = hw->tbl.it_level_size;
 	hw->tbl.it_userspace = (__be64 *)hw;
@@ -298,13 +353,20 @@ static void hw_clear(struct hw *hw)
 	}
 }
 
-/* The container puts the table; KVM may keep the memory. */
-void hw_put(struct hw *hw)
+/* Nobody changes it any more, and it is cleared. */
+void hw_close(struct hw *hw)
 {
+	tce_hw_close(&hw->tbl);
 	pthread_mutex_lock(&lock);
 	hw_clear(hw);
 	hw->removed = true;
 	pthread_mutex_unlock(&lock);
+}
+
+/* The container lets go of it; KVM may keep the memory. */
+void hw_put(struct hw *hw)
+{
+	hw_close(hw);
 	iommu_tce_table_put(&hw->tbl);
 }
 
@@ -364,6 +426,7 @@ static void forget_found(void)
 {
 	struct mm_iommu_table_group_mem_t *mem;
 
+	changed = 0;
 	while ((mem = found)) {
 		found = mem->next;
 		free(mem);
@@ -495,7 +558,7 @@ long mm_iommu_ua_to_hpa(struct mm_iommu_table_group_mem_t *mem, unsigned long ua
 	const struct region *region = mem->region;
 
 	if (ua < region->ua || ua >= region->ua + region->size)
-		SHIM_FAIL("0x%lx is not in the region", ua);
+		return -EFAULT;
 	if (pageshift > region->shift || shim_fault("mm_iommu_ua_to_hpa"))
 		return -EFAULT;
 	*hpa = region_hpa(region, ua);

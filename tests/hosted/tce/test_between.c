@@ -11,89 +11,6 @@
 #define RW	PERMS
 #define RO	TCE_PCI_READ
 
-#define GPA_ALL	(5UL << 32)	/* a slot that is region 0, and nothing else */
-
-/*
- * An entry that was seen in the view is cleared before it is exchanged.  The
- * container driver takes the lock of the hardware table; this tests one that
- * does not.
- */
-
-static struct {
-	unsigned long entry;
-	bool unregister;
-	int cleared;
-} late;
-
-static int late_clear(struct hw *hw, unsigned long i)
-{
-	if (i != late.entry || late.cleared++)
-		return 0;
-	hw_user_unmap(hw, i);
-	if (late.unregister)
-		EXPECT(region_unregister_begin(region_nr(0)));
-	return 0;
-}
-
-enum late_way { LATE_PUT, LATE_LIST, LATE_LIST_ANY, LATE_WAYS };
-
-/* Puts a page of region 0 where another one of it was, until it is cleared. */
-static long late_request(struct world *w, enum late_way way)
-{
-	u64 tces[3] = { 0, (way == LATE_LIST ? GPA_ALL : GPA_A) + MB + RW, 0 };
-	long ret;
-
-	vm_slot(w->kvm, 5, GPA_ALL, 32 * MB, UA_A, 0);
-	EXPECT_EQ(world_put(w, 3, GPA_A | RW), H_SUCCESS);
-	EXPECT_EQ(region_nr(0)->mapped, 2);
-	late.entry = 3;
-	late.cleared = 0;
-	hw_before_exchange = late_clear;
-	ret = way == LATE_PUT ? world_put(w, 3, tces[1]) : world_list(w, 2, tces, 3);
-	hw_before_exchange = NULL;
-	EXPECT(late.cleared);
-	return ret;
-}
-
-TEST(late, "an entry is cleared before the exchange: the new page is counted")
-{
-	late.unregister = false;
-	for (int way = 0; way < LATE_WAYS; way++) {
-		struct world w = world_new(&shape_plain, 1);
-
-		EXPECT_EQ(late_request(&w, way), H_SUCCESS);
-		EXPECT_EQ(hw_now(w.hw[0], 3), region_hpa(region_nr(0), UA_A + MB) | RW);
-		EXPECT_EQ(hw_view(w.hw[0], 3), UA_A + MB);
-		EXPECT_EQ(region_nr(0)->mapped, 2);
-		world_check_counts(&w);
-		EXPECT_EQ(world_put(&w, 3, 0), H_SUCCESS);
-		EXPECT_EQ(region_nr(0)->mapped, 1);
-		fake_end();
-	}
-}
-
-/*
- * The same, and the region is being unregistered, because it has no count any
- * more.
- */
-TEST(late_gone, "an entry is cleared, and its region goes: H_TOO_HARD, nothing there")
-{
-	late.unregister = true;
-	for (int way = 0; way < LATE_WAYS; way++) {
-		struct world w = world_new(&shape_plain, 1);
-
-		EXPECT_EQ(late_request(&w, way), H_TOO_HARD);
-		EXPECT_EQ(hw_now(w.hw[0], 3), 0);
-		EXPECT_EQ(hw_view(w.hw[0], 3), 0);
-		EXPECT_EQ(world_get(&w, 3), GPA_A | RW);
-		EXPECT_EQ(region_nr(0)->mapped, 0);
-		EXPECT_EQ(region_nr(0)->reach, 0);
-		region_unregister_end(region_nr(0));
-		region_return(region_nr(0));
-		fake_end();
-	}
-}
-
 /*
  * The hardware table refuses twice: the 9th of 16 entries, and the old 6th
  * entry when it is put back.
@@ -123,10 +40,8 @@ static void stuck_look(struct world *w, unsigned long old_ua)
 }
 
 /*
- * Afterwards the hardware has the new page, the view says so, and its count is
- * taken.  If the old page is of another region, that region keeps a count
- * without an owner and cannot be unregistered any more.  But neither page is
- * released while the hardware might reach it; the fake checks that.
+ * What stays of it: the hardware has the new page, the view says so and its count is
+ * there; nothing reaches the old page any more.
  */
 static void stuck(u64 old, unsigned long old_ua, int old_region, long new_counts)
 {
@@ -143,21 +58,17 @@ static void stuck(u64 old, unsigned long old_ua, int old_region, long new_counts
 	stuck_look(&w, old_ua);
 	EXPECT_EQ(region_nr(0)->mapped, 1 + new_counts);
 	if (old_region)
-		EXPECT_EQ(region_nr(old_region)->mapped, 1 + 16);
-	else
-		world_check_counts(&w);
-	/* The guest can still clear everything. */
+		EXPECT_EQ(region_nr(old_region)->mapped, 1 + 15);
+	world_check_counts(&w);
+	/* The guest can still have all of it cleared. */
 	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
 	EXPECT_EQ(region_nr(0)->mapped, 1);
 	EXPECT_EQ(hw_now(w.hw[0], 16 + 5), 0);
-	if (old_region) {
-		EXPECT(!region_unregister_begin(region_nr(old_region)));
-		EXPECT_EQ(region_nr(old_region)->mapped--, 2);
-	}
+	EXPECT_EQ(region_nr(old_region)->mapped, 1);
 	fake_end();
 }
 
-TEST(stuck, "what cannot be put back: new and old page stay pinned, the view is right")
+TEST(stuck, "what cannot be put back: the new page stays, view and counts are right")
 {
 	stuck(0, 0, 0, 1);
 	stuck(GPA_B | RW, UA_B, 1, 1);
@@ -202,6 +113,121 @@ TEST(close_get, "close of a table waits for an H_GET_TCE that has found it")
 	pthread_join(thread, NULL);
 	EXPECT_EQ(w.vcpu.gpr4, GPA_A | RW);
 	EXPECT_EQ(kvmppc_h_get_tce(&w.vcpu, LIOBN, world_ioba(&w, 3)), H_TOO_HARD);
+}
+
+/*
+ * Defect 36: something changes between two pieces of a long request, which is all of
+ * it or H_TOO_HARD.
+ */
+
+static struct {
+	struct world *w;
+	pthread_t thread;
+	bool started, closed;
+} pieces;
+
+static void *pieces_close(void *arg)
+{
+	shim_close(pieces.w->table);
+	WRITE_ONCE(pieces.closed, true);
+	return NULL;
+}
+
+static void pieces_closed(void)
+{
+	if (pieces.started)
+		return;
+	pieces.started = true;
+	pthread_create(&pieces.thread, NULL, pieces_close, NULL);
+	while (!shim_srcu_waiting(&pieces.w->kvm->srcu) && !READ_ONCE(pieces.closed))
+		sched_yield();
+}
+
+static void pieces_deleted(void)
+{
+	if (!pieces.started)
+		group_del(pieces.w->group[0]);
+	pieces.started = true;
+}
+
+static unsigned long pieces_mapped(struct hw *hw)
+{
+	unsigned long nr = 0;
+
+	for (unsigned long i = 0; i < hw->tbl.it_size; i++)
+		nr += !!(hw_now(hw, i) & PERMS);
+	return nr;
+}
+
+static struct world pieces_world(const struct shape *shape)
+{
+	struct world w = world_new(shape, 1);
+
+	for (u64 i = 0; i < shape->entries; i++)
+		EXPECT_EQ(world_put(&w, i, (GPA_A + i % 32 * MB) | RW), H_SUCCESS);
+	pieces.started = false;
+	pieces.closed = false;
+	return w;
+}
+
+static void close_between(const struct shape *shape)
+{
+	struct world w = pieces_world(shape);
+
+	pieces.w = &w;
+	vcpu_between_pieces = pieces_closed;
+	EXPECT_EQ(world_stuff(&w, 0, 0, shape->entries), H_SUCCESS);
+	pthread_join(pieces.thread, NULL);
+	for (unsigned int k = 0; k < shape->nr_hw; k++)
+		EXPECT_EQ(pieces_mapped(w.hw[k]), 0);
+	world_check_counts(&w);
+	fake_end();
+}
+
+TEST(close_stuff, "close of a table waits for a long H_STUFF_TCE, which does all of it")
+{
+	close_between(&shape_plain);
+	close_between(&shape_two);
+}
+
+TEST(close_list, "close of a table waits for a long H_PUT_TCE_INDIRECT")
+{
+	struct world w = world_new(&shape_two, 1);
+	u64 tces[500];
+
+	for (u64 i = 0; i < ARRAY_SIZE(tces); i++)
+		tces[i] = (GPA_A + i % 32 * MB) | RW;
+	pieces.started = false;
+	pieces.closed = false;
+	pieces.w = &w;
+	vcpu_between_pieces = pieces_closed;
+	EXPECT_EQ(world_list(&w, 0, tces, ARRAY_SIZE(tces)), H_SUCCESS);
+	pthread_join(pieces.thread, NULL);
+	EXPECT_EQ(pieces_mapped(w.hw[0]), ARRAY_SIZE(tces) << 4);
+	EXPECT_EQ(pieces_mapped(w.hw[1]), ARRAY_SIZE(tces));
+	world_check_counts(&w);
+}
+
+static void delete_between(const struct shape *shape)
+{
+	struct world w = pieces_world(shape);
+
+	pieces.w = &w;
+	vcpu_between_pieces = pieces_deleted;
+	EXPECT_EQ(world_stuff(&w, 0, 0, shape->entries), H_TOO_HARD);
+	EXPECT(pieces_mapped(w.hw[0]));
+	vcpu_between_pieces = NULL;
+	EXPECT_EQ(world_stuff(&w, 0, 0, shape->entries), H_SUCCESS);
+	if (shape->nr_hw > 1)
+		EXPECT_EQ(pieces_mapped(w.hw[1]), 0);
+	world_check_counts(&w);
+	fake_end();
+}
+
+TEST(delete_stuff, "a group is deleted in the middle of a long H_STUFF_TCE: H_TOO_HARD")
+{
+	delete_between(&shape_plain);
+	delete_between(&shape_two);
 }
 
 /* The window that an attach found is removed before the attach ends. */

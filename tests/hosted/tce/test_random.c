@@ -170,3 +170,16 @@ TEST(random_all, "hypercalls at random against a reference")
 	randomly(&two, seed + 1);
 	randomly(&big, seed + 2);
 }
+
+TEST(random_lpar, "hypercalls at random, where entries are exchanged one by one")
+{
+	static const struct shape one = { 16, 0, 90, 1, { 16 }, { 0 } };
+	static const struct shape two = { 16, 0, 60, 2, { 12, 16 }, { 0, 0 } };
+	unsigned int seed = test_seed();
+
+	printf("# TEST_SEED=%u\n", seed);
+	shim_lpar = true;
+	randomly(&one, seed);
+	shim_lpar = true;
+	randomly(&two, seed + 1);
+}

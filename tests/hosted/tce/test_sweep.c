@@ -33,6 +33,8 @@ static void sweep_fill(const struct sweep *s, u64 *tces, u64 first,
 
 static long sweep_run(struct world *w, const struct sweep *s, const u64 *tces)
 {
+	if (s->nr == 1)
+		return world_put(w, s->first, tces[0]);
 	if (s->new & PERMS || s->hole)
 		return world_list(w, s->first, tces, s->nr);
 	return world_stuff(w, s->first, s->new, s->nr);
@@ -50,6 +52,9 @@ static const char *sweep_once(const struct sweep *s, int n)
 		sweep_fill(s, tces, s->before, 0);
 		EXPECT_EQ(world_list(&w, s->first, tces, s->nr), H_SUCCESS);
 	}
+	/* The fast path needs the page to read back, and the slot of an entry before. */
+	if (s->nr == 1)
+		EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
 	sweep_fill(s, tces, s->new, s->hole);
 	snapshot_take(&w, &before);
 	shim_fault_arm(n);
@@ -138,6 +143,26 @@ TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
 	};
 
 	sweep_all(&shape, 3, 5);
+}
+
+/* Contract 4.29: What fails on the fast path is done on the other one, where it may fail for good. */
+TEST(sweep_one, "failure sweep: a single entry")
+{
+	static const struct shape shapes[] = {
+		{ 16, 0, 20, 1, { 16 }, { 0 } },
+		{ 16, 1UL << 59, 20, 1, { 16 }, { 8 } },
+		{ 16, 0, 20, 2, { 12, 16 }, { 64, 2 } },
+	};
+	static const u64 tces[] = { 0, GPA_A | RW, GPA_B | RO, 0x330 };
+	const size_t nr = ARRAY_SIZE(tces);
+	struct sweep s = { .first = 13, .nr = 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes) * nr * nr; i++) {
+		s.shape = &shapes[i / (nr * nr)];
+		s.before = tces[i / nr % nr];
+		s.new = tces[i % nr];
+		sweep(&s, s.new & PERMS ? 1 : 0);
+	}
 }
 
 /*

@@ -178,15 +178,29 @@ TEST(attach_many, "attach: there is a limit to hardware tables behind a table")
 	struct kvm_vcpu vcpu = { .kvm = kvm };
 	int table = vm_table(kvm, LIOBN, 16, 0, 4), ret = 0, nr = 0;
 	struct iommu_group *group;
+	struct iommu_group *first_group = NULL;
+	struct hw *first = NULL, *hw;
 
 	for (; nr < 40 && !ret; nr += !ret) {
 		group = group_new(1);
-		group_set_window(group, 0, hw_new(16, 0, 4 << 16, 0));
+		hw = hw_new(16, 0, 4 << 16, 0);
+		group_set_window(group, 0, hw);
+		if (!nr) {
+			first = hw;
+			first_group = group;
+		}
 		ret = vm_attach(kvm, group, table);
 	}
 	EXPECT_EQ(ret, -ENOSPC);
 	EXPECT_EQ(nr, 32);
 	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x550), H_SUCCESS);
+
+	/* One whose window is gone does not count, and nothing changes until its DEL. */
+	hw_remove(first, &first_group, 1);
+	EXPECT_EQ(vm_attach(kvm, group, table), 0);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x660), H_TOO_HARD);
+	group_del(first_group);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x660), H_SUCCESS);
 }
 
 static void expect_stopped(struct world *w)
@@ -201,6 +215,40 @@ static void expect_stopped(struct world *w)
 	EXPECT_EQ(world_stuff(w, 0, 0, 100), H_TOO_HARD);
 	world_check(w, &before, 0, NULL, 0, 0, -1);
 	snapshot_drop(&before);
+}
+
+/*
+ * Contract 4.16: VFIO has closed the window, but groups still have it: it is being
+ * cleared, or firmware does not let it go.
+ */
+TEST(closed, "window closed: H_TOO_HARD at once, and nothing attaches to it")
+{
+	for (int lpar = 0; lpar < 2; lpar++) {
+		struct world w = world_new(&shape_two, 1);
+		struct iommu_group *other = group_new(1);
+
+		shim_lpar = lpar;
+		EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+		tce_hw_close(&w.hw[1]->tbl);
+		expect_stopped(&w);
+		group_set_window(other, 0, w.hw[1]);
+		EXPECT_EQ(vm_attach(w.kvm, other, w.table), -EINVAL);
+		group_set_window(other, 0, NULL);
+		group_del(other);
+		group_del(w.group[1]);
+		EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
+		fake_end();
+	}
+}
+
+/* Contract 4.16: With one hardware table, it is the fast path that has to see it. */
+TEST(closed_only, "window closed: H_TOO_HARD on the fast path, too")
+{
+	struct world w = world_new(&shape_plain, 1);
+
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	tce_hw_close(&w.hw[0]->tbl);
+	expect_stopped(&w);
 }
 
 /*

@@ -89,7 +89,7 @@ static const struct kvm_memory_slot *slot_of(struct world *w, u64 gpa, u64 size)
 	u64 base;
 
 	for (int i = 0; i < FAKE_SLOTS; i++) {
-		slot = &w->kvm->memslots.slots[i];
+		slot = &w->kvm->memslots[0]->slots[i];
 		base = slot->base_gfn << PAGE_SHIFT;
 		if (gpa >= base && gpa + size > gpa &&
 		    gpa + size <= base + (slot->npages << PAGE_SHIFT))

@@ -8,6 +8,7 @@
 
 struct srcu_struct {
 	unsigned int periods;
+	bool waiting;	/* for readers */
 	int readers[2];	/* by the period that they began in */
 };
 
@@ -15,6 +16,7 @@ int srcu_read_lock(struct srcu_struct *s);
 void srcu_read_unlock(struct srcu_struct *s, int index);
 void synchronize_srcu(struct srcu_struct *s);
 bool shim_srcu_held(const struct srcu_struct *s);
+bool shim_srcu_waiting(const struct srcu_struct *s);
 #define synchronize_srcu_expedited(s)	synchronize_srcu(s)
 #define srcu_read_lock_held(s)	shim_srcu_held(s)
 

@@ -35,6 +35,15 @@ typedef u64 __be64;
 #define PFN_UP(x)		(((x) + PAGE_SIZE - 1) >> PAGE_SHIFT)
 #define offset_in_page(x)	((x) & (PAGE_SIZE - 1))
 
+/* Speculation is nothing that is tested here. */
+#define barrier_nospec()	((void)0)
+#define smp_load_acquire(ptr)	__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
+#define smp_store_release(ptr, value)	__atomic_store_n(ptr, value, __ATOMIC_RELEASE)
+
+#define FW_FEATURE_LPAR		1
+extern bool shim_lpar;
+#define firmware_has_feature(feature)	(shim_lpar)
+
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define BUILD_BUG_ON(x)		_Static_assert(!(x), #x)
 
@@ -110,7 +119,7 @@ int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc);
 
 /* Scheduling */
 #define current			NULL
-#define cond_resched()		shim_might_sleep("cond_resched")
+void cond_resched(void);
 bool signal_pending(void *task);
 #define fatal_signal_pending(task)	signal_pending(task)
 
@@ -144,6 +153,7 @@ struct kvm_memory_slot {
 #define FAKE_SLOTS		8
 
 struct kvm_memslots {
+	u64 generation;
 	struct kvm_memory_slot slots[FAKE_SLOTS];
 };
 
@@ -151,7 +161,8 @@ struct kvm {
 	pid_t userspace_pid;
 	struct srcu_struct srcu;
 	struct mm_struct *mm;
-	struct kvm_memslots memslots;
+	struct kvm_memslots *memslots[1];
+	struct kvm_memslots all_slots;
 	int users_count;
 };
 
@@ -214,9 +225,12 @@ struct iommu_table_ops {
 	void (*tce_kill)(struct iommu_table *tbl, unsigned long index,
 			 unsigned long pages);
 	__be64 *(*useraddrptr)(struct iommu_table *tbl, long index, bool alloc);
+	void (*clear)(struct iommu_table *tbl, long index, long nr);
+	unsigned long (*get)(struct iommu_table *tbl, long index);
 };
 
 struct iommu_pool {
+	unsigned long hint;
 	spinlock_t lock;
 };
 
