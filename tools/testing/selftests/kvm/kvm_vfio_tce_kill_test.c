@@ -63,7 +63,7 @@ static const struct {
 
 static struct vfio_test_device devices[2];
 
-enum { XCHG, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RET, PROBES };
+enum { XCHG, CLEAR, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RET, PROBES };
 
 #define XCHG_PROBE							\
 	"pnv_ioda_tce_xchg_no_kill tbl=%gpr3:x64 entry=%gpr4:x64 "	\
@@ -79,6 +79,8 @@ enum { XCHG, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RET, PROB
  */
 static struct vfio_probe probes[PROBES] = {
 	[XCHG] = VFIO_PROBE("xchg", XCHG_PROBE),
+	[CLEAR] = VFIO_PROBE("clear", "pnv_tce_free tbl=%gpr3:x64 entry=%gpr4:x64 "
+			     "nr=%gpr5:x64"),
 	[TABLE_KILL] = VFIO_PROBE("table", "pnv_pci_ioda2_tce_invalidate tbl=%gpr3:x64"),
 	[FIRMWARE_KILL] = VFIO_PROBE("kill", KILL_PROBE),
 	[DROP] = VFIO_PROBE("drop", "mm_iommu_mapped_dec ua=+56(%gpr3):x64"),
@@ -91,6 +93,7 @@ static struct vfio_probe probes[PROBES] = {
 
 #define DMA_NONE_VALUE	3
 #define KILL_PAGES	0	/* OPAL_PCI_TCE_KILL_PAGES */
+#define KILL_PE		1	/* OPAL_PCI_TCE_KILL_PE, of all entries: a window goes */
 
 /*
  * The replay
@@ -189,22 +192,43 @@ static void count_one(unsigned int *count)
 	lab.seen.late += lab.seen.returns;
 }
 
-static void replay_xchg(const char *args)
+static void replace(struct table *table, struct entry *entry, uint8_t region)
 {
-	struct table *table = find_table(vfio_trace_arg(args, "tbl"));
-	uint64_t nr = vfio_trace_arg(args, "entry");
-	struct entry *entry;
-
-	VFIO_ASSERT(table && nr < ENTRIES, "an unknown table or entry:%s", args);
-	entry = &table->entries[nr];
-	count_one(&lab.seen.exchanged);
 	if (entry->now) {
 		lab.seen.replaced++;
 		entry->cached[entry->now]++;
 		entry->left = table->phbs;
 	}
-	entry->now = vfio_trace_arg(args, "dir") == DMA_NONE_VALUE ? NONE :
-		     region_of(vfio_trace_arg(args, "hpa"));
+	entry->now = region;
+}
+
+static void replay_xchg(const char *args)
+{
+	struct table *table = find_table(vfio_trace_arg(args, "tbl"));
+	uint64_t nr = vfio_trace_arg(args, "entry");
+
+	VFIO_ASSERT(table && nr < ENTRIES, "an unknown table or entry:%s", args);
+	count_one(&lab.seen.exchanged);
+	replace(table, &table->entries[nr],
+		vfio_trace_arg(args, "dir") == DMA_NONE_VALUE ? NONE :
+		region_of(vfio_trace_arg(args, "hpa")));
+}
+
+static void replay_clear(const char *args)
+{
+	struct table *table = find_table(vfio_trace_arg(args, "tbl"));
+	uint64_t first = vfio_trace_arg(args, "entry"), i;
+	uint64_t nr = vfio_trace_arg(args, "nr");
+
+	/* Of the host itself */
+	if (!table)
+		return;
+	VFIO_ASSERT(first < ENTRIES && nr <= ENTRIES - first, "unknown entries:%s", args);
+	for (i = first; i < first + nr; i++) {
+		if (table->entries[i].now)
+			count_one(&lab.seen.exchanged);
+		replace(table, &table->entries[i], NONE);
+	}
 }
 
 static void entry_killed(struct entry *entry, uint8_t phb)
@@ -231,6 +255,11 @@ static void replay_kill(const char *args)
 	if (!table || phb >= MAX_PHBS || !(table->phbs & 1U << phb) ||
 	    table->pe[phb] != pe)
 		return;
+	if (vfio_trace_arg(args, "type") == KILL_PE) {
+		for (i = 0; i < ENTRIES; i++)
+			entry_killed(&table->entries[i], 1U << phb);
+		return;
+	}
 	VFIO_ASSERT(vfio_trace_arg(args, "type") == KILL_PAGES &&
 		    vfio_trace_arg(args, "size") == PAGE && nr &&
 		    first < ENTRIES && nr <= ENTRIES - first, "a strange kill:%s", args);
@@ -271,6 +300,8 @@ static void replay(void *arg, const char *name, const char *args)
 	}
 	if (!strcmp(name, probes[XCHG].name))
 		replay_xchg(args);
+	else if (!strcmp(name, probes[CLEAR].name))
+		replay_clear(args);
 	else if (!strcmp(name, probes[FIRMWARE_KILL].name))
 		replay_kill(args);
 	else if (!strcmp(name, probes[DROP].name))
@@ -291,6 +322,23 @@ static long watched(unsigned long nr, uint64_t liobn, uint64_t entry, uint64_t a
 	lab.seen = (struct replay){ };
 	vfio_trace_each(replay, NULL);
 	return ret;
+}
+
+/* The same for what user space does through the container */
+static void watched_ioctl(int (*call)(int container, void *va, uint64_t iova, uint64_t size),
+			  void *va, uint64_t size)
+{
+	vfio_trace_clear();
+	VFIO_ASSERT(!call(lab.container, va, 0, size), "the container's ioctl");
+	lab.seen = (struct replay){ };
+	vfio_trace_each(replay, NULL);
+	replay_return();
+}
+
+static int unmap(int container, void *va, uint64_t iova, uint64_t size)
+{
+	(void)va;
+	return __vfio_dma_unmap(container, iova, size);
 }
 
 static long put(uint64_t entry, uint64_t tce)
@@ -669,6 +717,54 @@ TEST_F(kill, first_large_page_that_fails_halfway)
 	EXPECT_SAFE(SUBPAGES / 2);
 	EXPECT_EQ(SUBPAGES / 2, lab.seen.dropped[B]);
 	EXPECT_EQ(SUBPAGES, entries_of(NONE, SUBPAGES));
+}
+
+/*
+ * The container driver, whose kills have to come first as well
+ */
+
+static void *region_va(unsigned int region)
+{
+	return lab.vm.memory + regions[region].gpa;
+}
+
+TEST_F(kill, defect34_unmap_dma)
+{
+	uint64_t size = 2 * MIB;
+
+	watched_ioctl(__vfio_dma_map, region_va(A), size);
+	EXPECT_SAFE(0);
+	watched_ioctl(unmap, NULL, size);
+	EXPECT_SAFE(size / PAGE);
+	EXPECT_EQ(size / PAGE, lab.seen.dropped[A]);
+	EXPECT_EQ(NONE, lab.tables[0].entries[0].now);
+}
+
+/* Over what the guest has mapped */
+TEST_F(kill, defect34_map_dma_over_another_region)
+{
+	fill_list(0, TCE_LIST);
+	ASSERT_EQ(H_SUCCESS, put_list(0, TCE_LIST));
+	watched_ioctl(__vfio_dma_map, region_va(B), TCE_LIST * PAGE);
+	EXPECT_SAFE(TCE_LIST);
+	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[A]);
+	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[B]);
+	EXPECT_EQ(B, lab.tables[0].entries[TCE_LIST - 1].now);
+}
+
+/* TCE_REMOVE clears all of it. */
+TEST_F(kill, defect34_window_removed)
+{
+	fill_list(0, TCE_LIST);
+	ASSERT_EQ(H_SUCCESS, put_list(0, TCE_LIST));
+	vfio_trace_clear();
+	ASSERT_EQ(0, __tce_window_remove(lab.container, 0));
+	lab.seen = (struct replay){ };
+	vfio_trace_each(replay, NULL);
+	replay_return();
+	EXPECT_SAFE(TCE_LIST);
+	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[A]);
+	EXPECT_EQ(TCE_LIST / 2, lab.seen.dropped[B]);
 }
 
 /*
