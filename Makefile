@@ -90,6 +90,7 @@ evidence:
 .PHONY: bench
 bench: deps
 	@$(MAKE) modules tests
+	@$(MAKE) modules tests BASE=7.2 ARCH=ppc64le
 	@bench/bench
 
 ## make lint           checkpatch, sparse, kernel-doc, shellcheck, codespell

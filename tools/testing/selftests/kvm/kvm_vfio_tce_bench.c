@@ -5,10 +5,13 @@
  * guest memory preregistered; the guest loops.
  *
  * kvm_vfio_tce_bench [one|shared|each [TABLES]]
+ * kvm_vfio_tce_bench boot SHIFT
  *	one	one group
  *	shared	two groups in one container, so with one hardware table
  *	each	two groups, each with a container and a hardware table of its own
  * TABLES is how many the VM has, 1 by default.  The guest uses the oldest.
+ *	boot	one group, and a new window of 1 GiB with pages of 1 << SHIFT bytes, all of which
+ *		the guest maps, as Linux does when it boots: by lists
  *
  * Prints lines "NAME TICKS", per hypercall.  The cheapest of some rounds counts.
  */
@@ -29,18 +32,20 @@
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define MEMORY		(64 * 1024 * 1024UL)
 #define WINDOW		(1024 * 1024 * 1024UL)
-#define PAGE		4096UL
+#define PAGE		(1UL << shift)
 #define LIOBN		0x80000000UL
 #define LIST		PPC64_FREE
-#define OTHER_LIST	(LIST + PAGE)
+#define OTHER_LIST	(LIST + 4096)
 #define PAGES		(PPC64_FREE * 2)	/* what gets mapped */
 #define OTHER_PAGES	(PPC64_FREE * 4)
 #define CALLS		128UL			/* of those for one entry */
 #define ROUNDS		8UL
 #define H_CONFER	0xe4UL			/* to no vCPU: does nothing */
 
-static_assert(ROUNDS * TCE_LIST * PAGE <= WINDOW, "each round has entries of its own");
+static_assert(ROUNDS * TCE_LIST * 4096 <= WINDOW, "each round has entries of its own");
 
+/* Of the window's pages */
+static unsigned int shift = 12;
 static struct vfio_test_device devices[2];
 static struct ppc64_vm vm;
 static struct ppc64_vcpu vcpu;
@@ -136,13 +141,32 @@ static void measure_round(uint64_t ioba)
 	});
 }
 
+/* The list has the same pages again and again: only their number matters. */
+static void measure_boot(void)
+{
+	unsigned long calls = WINDOW / PAGE / TCE_LIST;
+
+	*vcpu.request = (struct ppc64_request){
+		.repeat = calls,
+		.nr = H_PUT_TCE_INDIRECT,
+		.args = { LIOBN, 0, LIST, TCE_LIST },
+		.step = { TCE_LIST * PAGE },
+	};
+	await_timer_interrupt();
+	ppc64_vcpu_run(&vcpu);
+	VFIO_ASSERT(!vcpu.nr_to_user && !vcpu.request->all,
+		    "boot: %lu times to user space, or'ed results %#llx",
+		    vcpu.nr_to_user, (unsigned long long)vcpu.request->all);
+	printf("boot%u %llu\n", shift, (unsigned long long)vcpu.request->ticks);
+}
+
 /* Pages are neighbours in the first list, but not in the second. */
 static void make_lists(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < TCE_LIST; i++) {
-		tce_list_set(&vm, LIST, i, (PAGES + i * PAGE) | TCE_RW);
+		tce_list_set(&vm, LIST, i, (PAGES + i * PAGE % (MEMORY / 4)) | TCE_RW);
 		tce_list_set(&vm, OTHER_LIST, i,
 			     (OTHER_PAGES + i * 37 % TCE_LIST * PAGE) | TCE_RW);
 	}
@@ -170,7 +194,7 @@ static void add_group(unsigned int nr, int *container)
 		VFIO_ASSERT(!__vfio_memory_register(*container, vm.memory, MEMORY),
 			    "register memory");
 		tce_window_drop_default(*container);
-		VFIO_ASSERT(!tce_window_create(*container, 12, WINDOW), "not at 0");
+		VFIO_ASSERT(!tce_window_create(*container, shift, WINDOW), "not at 0");
 	}
 	kvm_vfio_add(kvm_vfio, group);
 	VFIO_ASSERT(!__kvm_vfio_set_spapr_tce(kvm_vfio, group, table), "attach");
@@ -184,9 +208,9 @@ static void set_up(unsigned int groups, bool shared, unsigned int tables)
 	ppc64_vm_open(&vm, MEMORY);
 	ppc64_vcpu_open(&vcpu, &vm);
 	kvm_vfio = kvm_vfio_create(vm.fd);
-	table = tce_table(vm.fd, LIOBN, 12, 0, WINDOW / PAGE);
+	table = tce_table(vm.fd, LIOBN, shift, 0, WINDOW / PAGE);
 	for (i = 1; i < tables; i++)
-		tce_table(vm.fd, LIOBN + i, 12, 0, WINDOW / PAGE);
+		tce_table(vm.fd, LIOBN + i, shift, 0, WINDOW / PAGE);
 	for (i = 0; i < groups; i++) {
 		if (!shared)
 			container = -1;
@@ -197,14 +221,21 @@ static void set_up(unsigned int groups, bool shared, unsigned int tables)
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "one";
-	unsigned int tables = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
-	unsigned int groups = strcmp(mode, "one") ? 2 : 1;
+	bool boot = !strcmp(mode, "boot");
+	unsigned int tables = 1;
+	unsigned int groups = boot || !strcmp(mode, "one") ? 1 : 2;
 	unsigned int i;
 
+	if (argc > 2)
+		*(boot ? &shift : &tables) = strtoul(argv[2], NULL, 10);
 	vfio_test_init(devices, groups, groups);
 	set_up(groups, !strcmp(mode, "shared"), tables);
 	make_lists();
 	keep_the_cpu();
+	if (boot) {
+		measure_boot();
+		return 0;
+	}
 	for (i = 0; i < ROUNDS; i++)
 		measure_round(i * TCE_LIST * PAGE);
 	for (i = 0; i < NR_COSTS; i++)
