@@ -53,7 +53,7 @@ struct region {
 	long mapped;
 	bool listed;
 	long reach;			/* entries that the hardware may use */
-	struct page *pages;
+	struct page **pages;		/* in leaves, made when needed */
 	unsigned int number;
 };
 

@@ -9,6 +9,7 @@
 
 #define HPA_SHIFT	36
 #define FAKE_REGIONS	8
+#define PAGES_LEAF	64
 
 /*
  * One lock for all: the locks of the code under test must not be relied on
@@ -433,6 +434,27 @@ static void forget_found(void)
 	}
 }
 
+static unsigned long region_leaves(const struct region *region)
+{
+	return DIV_ROUND_UP(region->size >> PAGE_SHIFT, PAGES_LEAF);
+}
+
+/* Most pages of most regions are never looked at. */
+static struct page *region_page(struct region *region, unsigned long nr)
+{
+	struct page **leaf = &region->pages[nr / PAGES_LEAF], *new, *old = NULL;
+
+	if (!__atomic_load_n(leaf, __ATOMIC_ACQUIRE)) {
+		new = calloc(PAGES_LEAF, sizeof(*new));
+		for (unsigned int i = 0; i < PAGES_LEAF; i++)
+			new[i].shift = region->shift;
+		if (!__atomic_compare_exchange_n(leaf, &old, new, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_ACQUIRE))
+			free(new);
+	}
+	return __atomic_load_n(leaf, __ATOMIC_ACQUIRE) + nr % PAGES_LEAF;
+}
+
 struct region *region_new(unsigned long ua, unsigned long size, unsigned int shift)
 {
 	struct region *region = calloc(1, sizeof(*region));
@@ -443,9 +465,7 @@ struct region *region_new(unsigned long ua, unsigned long size, unsigned int shi
 	region->shift = shift;
 	region->mapped = 1;
 	region->listed = true;
-	region->pages = calloc(size >> PAGE_SHIFT, sizeof(*region->pages));
-	for (unsigned long i = 0; i < size >> PAGE_SHIFT; i++)
-		region->pages[i].shift = shift;
+	region->pages = calloc(region_leaves(region), sizeof(*region->pages));
 	region->number = nr_regions;
 	regions[nr_regions++] = region;
 	return region;
@@ -488,7 +508,7 @@ struct page *pfn_to_page(unsigned long pfn)
 	hpa &= (1ULL << HPA_SHIFT) - 1;
 	if (hpa >= regions[nr - 1]->size)
 		bail_out("no page at 0x%lx of its region", (unsigned long)hpa);
-	return &regions[nr - 1]->pages[hpa >> PAGE_SHIFT];
+	return region_page(regions[nr - 1], hpa >> PAGE_SHIFT);
 }
 
 bool region_unregister_begin(struct region *region)
@@ -607,6 +627,8 @@ void hw_end(void)
 
 		EXPECT(region->mapped <= 1);
 		EXPECT_EQ(region->reach, 0);
+		for (unsigned long k = 0; k < region_leaves(region); k++)
+			free(region->pages[k]);
 		free(region->pages);
 		free(region);
 	}
