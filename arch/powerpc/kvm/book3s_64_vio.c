@@ -588,20 +588,19 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 
 	lockdep_assert_held(&tce_mutex);
 
-	if (link && tce_is_attached(link, holder))
-		return 0;
-
 	if (is_new && !tce_links_have_room(table))
 		return -ENOSPC;
 	if (is_new)
 		link = tce_link_create(table, tbl);
 	if (!link)
 		return -ENOMEM;
-	ret = tce_attachment_add(link, holder);
-	if (ret) {
-		if (is_new)
-			tce_link_free(link);
-		return ret;
+	if (!tce_is_attached(link, holder)) {
+		ret = tce_attachment_add(link, holder);
+		if (ret) {
+			if (is_new)
+				tce_link_free(link);
+			return ret;
+		}
 	}
 	ret = tce_attach_others(link);
 	if (ret) {

@@ -567,6 +567,28 @@ TEST(follow_sweep, "ADD and SET with other groups: each allocation fails in turn
 	follow_sweep(true);
 }
 
+/* Contract 4.18: as long as it holds them both, the VM reaches the hardware for either. */
+TEST(follow_again, "SET again: a group that has the hardware table by now gets its share")
+{
+	for (int n = 0; n < 2; n++) {
+		struct world w = world_new(&shape_plain, 1);
+		struct iommu_group *b = group_new(1);
+
+		EXPECT_EQ(group_add(w.kvm, b), 0);
+		group_set_window(b, 1, w.hw[0]);
+		shim_fault_arm(n);
+		EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), n ? -ENOMEM : 0);
+		shim_fault_disarm();
+		if (n)
+			EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), 0);
+		EXPECT_EQ(list_count_nodes(&b->holder.attachments), 1);
+		group_del(w.group[0]);
+		EXPECT_EQ(world_put(&w, 0, GPA_A | PERMS), H_SUCCESS);
+		EXPECT(hw_now(w.hw[0], 0));
+		fake_end();
+	}
+}
+
 /* Contract 1.16: the n-th group costs as much as the first one. */
 TEST(follow_many, "ADD does not walk the groups that are held")
 {

@@ -1091,6 +1091,36 @@ TEST_F(attached, defect37_window_replaced_for_two_groups)
 	EXPECT_EQ(0, MAPPED_A(self));
 }
 
+static void *create_window(void *arg)
+{
+	return (void *)tce_window_create(*(int *)arg, SHIFT, WINDOW);
+}
+
+/*
+ * Contract 4.18: SET_SPAPR_TCE as soon as it works, with the function slow that gives a group its new
+ * window: it names the group that gets it first, but the other one has it as well.
+ */
+TEST_F(attached, defect37_set_while_a_window_is_made)
+{
+	int group = join_group(self->dev, self->container), ret;
+	pthread_t thread;
+	void *start;
+
+	tce_window_remove(self->container, 0);
+	ASSERT_TRUE(tce_slow_down("pnv_pci_ioda2_set_window"));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, create_window, &self->container));
+	do {
+		ret = __kvm_vfio_set_spapr_tce(self->dev, group, self->table);
+	} while (ret == -EINVAL);
+	pthread_join(thread, &start);
+	tce_normal_speed();
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(NULL, start);
+	kvm_vfio_del(self->dev, group);
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
+	EXPECT_EQ(1, MAPPED_A(self));
+}
+
 /* Contract 4.13 */
 TEST_F(attached, defect8_failed_set_takes_nothing_away)
 {
