@@ -186,32 +186,35 @@ static const u8 tce_direction[] = {
 	[TCE_PCI_READ | TCE_PCI_WRITE]		= DMA_BIDIRECTIONAL,
 };
 
-static __always_inline struct tce_pass tce_pass(const struct tce_request *request,
-						const struct tce_link *link, u64 first)
+/* Not returned by value: that is copied by memcpy(). */
+static __always_inline void tce_begin(struct tce_pass *pass, const struct tce_request *request,
+				      const struct tce_link *link, u64 first,
+				      unsigned long *old)
 {
 	const struct tce_slot *slot = &request->table->slot;
 	struct iommu_table *tbl = link->tbl;
-	struct tce_pass pass = {
-		.tbl = tbl,
-		.mm = request->kvm->mm,
-		.start = ULONG_MAX,
-		.uas = request->uas ? request->uas + first : NULL,
-		.entry = (request->table->offset + request->first + first) << link->shift,
-		.page_shift = tbl->it_page_shift,
-		.shift = link->shift,
-	};
 
 	lockdep_assert_held(tce_hw_lock(tbl));
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
 
+	pass->tbl = tbl;
+	pass->mm = request->kvm->mm;
+	pass->mem = NULL;
+	pass->last = NULL;
+	pass->start = ULONG_MAX;
+	pass->room = 0;
+	pass->uas = request->uas ? request->uas + first : NULL;
+	pass->old = old;
+	pass->entry = (request->table->offset + request->first + first) << link->shift;
+	pass->page_shift = tbl->it_page_shift;
+	pass->shift = link->shift;
 	/* Most pages are in the last slot; if not, it is only a guess. */
 	if (slot->bytes)
-		pass.mem = mm_iommu_lookup(pass.mm, slot->ua, slot->bytes);
-	if (pass.mem) {
-		pass.start = slot->ua;
-		pass.room = slot->bytes - (1UL << pass.page_shift);
+		pass->mem = mm_iommu_lookup(pass->mm, slot->ua, slot->bytes);
+	if (pass->mem) {
+		pass->start = slot->ua;
+		pass->room = slot->bytes - (1UL << pass->page_shift);
 	}
-	return pass;
 }
 
 /* A region tells that it does not have an address, too. */
@@ -486,8 +489,7 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	if (request->slot.bytes)
 		table->slot = request->slot;
 	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first);
-		pass.old = old;
+		tce_begin(&pass, request, link, first, old);
 		done[nr] = tce_link_exchange(&pass, npages << link->shift);
 		npages = done[nr] >> link->shift;
 		old += done[nr++];
@@ -495,8 +497,7 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	old = table->old;
 	nr = 0;
 	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first);
-		pass.old = old;
+		tce_begin(&pass, request, link, first, old);
 		kept = npages << link->shift;
 		tce_link_undo(&pass, kept, done[nr]);
 		tce_link_settle(&pass, done[nr]);
@@ -512,8 +513,7 @@ static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
 	struct tce_pass pass;
 
 	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first);
-		pass.old = table->old;
+		tce_begin(&pass, request, link, first, table->old);
 		tce_link_unmap(&pass, npages << link->shift);
 	}
 }
@@ -620,10 +620,11 @@ static __always_inline unsigned long tce_fast_translate(const struct tce_request
 static __always_inline bool tce_fast_change(const struct tce_request *request,
 					    const struct tce_link *link, u64 tce)
 {
-	struct tce_pass pass = tce_pass(request, link, 0);
 	unsigned long new = 0, was, old, run;
+	struct tce_pass pass;
 	__be64 *view;
 
+	tce_begin(&pass, request, link, 0, &old);
 	if (tce & TCE_PERMISSIONS) {
 		new = tce_fast_translate(request, tce);
 		if (!new)
@@ -672,6 +673,40 @@ static bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 	return done;
 }
 
+/* Apart, so that the fast path has no request to clear. */
+static noinline long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+{
+	struct tce_request request = { .kvm = kvm, .npages = 1 };
+	unsigned long ua;
+	long ret;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	ret = tce_find_range(&request, liobn, ioba) ?:
+	      tce_translate(&request, &tce, &ua, false) ?:
+	      tce_change(&request);
+	ret = tce_answer(&request, liobn, ioba, ret);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return ret;
+}
+
+static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, u64 npages)
+{
+	struct tce_request request = { .kvm = kvm, .npages = npages, .value = value };
+	long ret;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	ret = tce_find_range(&request, liobn, ioba);
+	if (!ret && value & TCE_PERMISSIONS)
+		ret = H_PARAMETER;
+	if (!ret)
+		ret = tce_change(&request);
+	ret = tce_answer(&request, liobn, ioba, ret);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return ret;
+}
+
 /**
  * kvmppc_h_put_tce - H_PUT_TCE
  * @vcpu: the virtual CPU
@@ -691,22 +726,9 @@ static bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)
 {
-	struct tce_request request = { .kvm = vcpu->kvm, .npages = 1 };
-	u64 value = tce;
-	unsigned long ua;
-	long ret;
-	int idx;
-
 	if (tce_fast(vcpu->kvm, liobn, ioba, tce))
 		return H_SUCCESS;
-
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	ret = tce_find_range(&request, liobn, ioba) ?:
-	      tce_translate(&request, &value, &ua, false) ?:
-	      tce_change(&request);
-	ret = tce_answer(&request, liobn, ioba, ret);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	return ret;
+	return tce_put(vcpu->kvm, liobn, ioba, tce);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
 
@@ -823,27 +845,10 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 			unsigned long ioba, unsigned long tce_value,
 			unsigned long npages)
 {
-	struct tce_request request = {
-		.kvm = vcpu->kvm,
-		.npages = npages,
-		.value = tce_value,
-	};
-	long ret;
-	int idx;
-
 	if (npages == 1 && !(tce_value & TCE_PERMISSIONS) &&
 	    tce_fast(vcpu->kvm, liobn, ioba, tce_value))
 		return H_SUCCESS;
-
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	ret = tce_find_range(&request, liobn, ioba);
-	if (!ret && tce_value & TCE_PERMISSIONS)
-		ret = H_PARAMETER;
-	if (!ret)
-		ret = tce_change(&request);
-	ret = tce_answer(&request, liobn, ioba, ret);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	return ret;
+	return tce_stuff(vcpu->kvm, liobn, ioba, tce_value, npages);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);
 
