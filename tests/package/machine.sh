@@ -31,11 +31,15 @@ carry() {
 	(cd "$dir/carry" && find . | cpio -o -H newc -R 0:0 --quiet >"$dir/carry.cpio")
 }
 
-# in_machine KIND FOLDER KERNEL IMAGE [APPEND]: modprobe must take the modules of FOLDER.
+# in_machine KIND FOLDER KERNEL IMAGE [APPEND]: modprobe must take the modules of FOLDER;
+# none at all if KIND is none.
 # With APPEND, the kernel's initramfs of the Debian comes first and is told this.
 in_machine() {
 	carry "$3"
-	for module in kvm vfio; do
+	# Newer DKMS moves Debian's modules away as long as there are others.
+	modules="kvm vfio"
+	[ "$1" != none ] || modules=
+	for module in $modules; do
 		file=$(find "$tree/lib/modules/$3/$2" -name "$module.ko" -o -name "$module.ko.xz")
 		case $file in
 		*.xz) xz -dc "$file" >"$dir/$module.ko" ;;
