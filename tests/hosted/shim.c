@@ -189,6 +189,7 @@ static const char *const lock_order[] = {
 	"&group->device_lock",
 	"&container->group_lock",
 	"&tce_mutex",
+	"&table->large",
 	"&table->lock",
 	"&tbl->pools[0].lock",
 	"&kvm->lock",

@@ -280,17 +280,27 @@ static void tce_links_begin(struct kvmppc_tce_table *table)
 static void tce_links_end(struct kvmppc_tce_table *table)
 	__releases(&table->lock)
 {
-	unsigned long subpages = 0, nr = 0;
+	unsigned long subpages = 0, pieces = 0, nr = 0, all;
+	bool can = true;
 	struct tce_link *link;
 
 	list_for_each_entry(link, &table->links, node) {
-		subpages += 1UL << min(link->shift, 31U);
+		all = 1UL << min(link->shift, 31U);
+		subpages += all;
+		pieces += DIV_ROUND_UP(all, TCE_CHUNK);
 		nr++;
+		if (all > TCE_MAX_SUBPAGES || nr > TCE_MAX_LINKS)
+			can = false;
 	}
-	table->chunk = nr <= TCE_MAX_LINKS ? TCE_CHUNK / max(subpages, 1UL) : 0;
+	table->chunk = can ? TCE_CHUNK / max(subpages, 1UL) : 0;
+	WRITE_ONCE(table->pieces, can ? pieces : 0);
 	link = list_first_entry_or_null(&table->links, struct tce_link, node);
-	if (nr == 1 && !link->shift)
+	if (nr == 1 && !link->shift) {
+		/* Who sees it under this lock sees the attachments as they are now. */
+		spin_lock(tce_hw_lock(link->tbl));
 		rcu_assign_pointer(table->only, link);
+		spin_unlock(tce_hw_lock(link->tbl));
+	}
 	spin_unlock(&table->lock);
 }
 
@@ -314,8 +324,8 @@ static void tce_link_publish(struct tce_link *link)
  * kvmppc_tce_left - Why entries of a table cannot be changed
  * @table: the table
  *
- * Context: RCU read-side section and kvmppc_tce_table.lock.  That a table is live is
- * sure only while the locks of its hardware tables are held as well.
+ * Context: RCU read-side section and kvmppc_tce_table.lock.  That the windows are there
+ * is sure only while the locks of the hardware tables are held as well.
  * Return: 0 if they can, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
 long kvmppc_tce_left(const struct kvmppc_tce_table *table)
@@ -867,6 +877,7 @@ tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->offset = args->offset;
 	table->size = args->size;
 	table->chunk = TCE_CHUNK;
+	mutex_init(&table->large);
 	spin_lock_init(&table->lock);
 	INIT_LIST_HEAD(&table->links);
 	return table;

@@ -5,9 +5,10 @@
  *
  * Everything here is input of a guest.  There are two ways through this file:
  *
- *	tce_fast()	a single entry of a table with one hardware table behind it, and
- *			nothing unusual about it.  It has done all of the request, or
- *			nothing: then the request goes the other way from its beginning.
+ *	tce_fast()	a single entry of a table with one hardware table behind it, of the
+ *			same page size, and nothing unusual about it.  It has done all of
+ *			the request, or nothing: then the request goes the other way from
+ *			its beginning.
  *
  *	tce_find_range(), tce_translate(), tce_change()
  *			any request.  The whole range and all arguments are checked before
@@ -15,7 +16,7 @@
  *			with no lock held, as reading guest memory may sleep for as long
  *			as user space likes.  Each entry is translated to an address of
  *			user space: a whole IOMMU page, in one memory slot.  Then a chunk
- *			of entries at a time changes.
+ *			of entries at a time changes, or a piece of a large one.
  *
  * In both, the hardware TLB is killed before the count that keeps a replaced page is
  * dropped, and before the hypercall returns.
@@ -24,7 +25,8 @@
  * gets the same request.  Within this file it is one of TCE_LEFT_*, which says why.
  * Each entry is then old or new as a whole: in all the hardware tables, their
  * userspace views, the counts of the memory regions, and in the table that the guest
- * reads back.
+ * reads back.  (Of an entry so large that it changes in pieces this is true only if no
+ * group and no hardware table comes or goes at that time.)
  *
  * The userspace view of a hardware table has the user address of each mapped page.
  * An address there stands for one count of the page's preregistered region; 0 stands
@@ -144,14 +146,27 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
  */
 
 /**
- * struct tce_pass - what a pass over the entries of one hardware table needs
- * @tbl: the hardware table
+ * struct tce_regions - regions that were looked up in an RCU section
  * @mm: of the VM
- * @mem: the region that has all of the memory slot that was mapped last, or NULL;
- *	valid to the end of the RCU section
+ * @mem: the one that has all of the memory slot that was mapped last, or NULL
  * @last: another one, that was looked up last, or NULL
  * @start: of what is known of @mem
+ * @bytes: size of what is known of @mem
  * @room: the last address at which a page is all in it, counted from @start
+ */
+struct tce_regions {
+	struct mm_struct *mm;
+	struct mm_iommu_table_group_mem_t *mem;
+	struct mm_iommu_table_group_mem_t *last;
+	unsigned long start;
+	unsigned long bytes;
+	unsigned long room;
+};
+
+/**
+ * struct tce_pass - what a pass over the entries of one hardware table needs
+ * @tbl: the hardware table
+ * @regions: for all passes of the section
  * @uas: of the request, from the chunk's first entry on, or NULL
  * @old: room for what comes back of the hardware entries of the chunk
  * @entry: first hardware entry of the chunk
@@ -160,11 +175,7 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
  */
 struct tce_pass {
 	struct iommu_table *tbl;
-	struct mm_struct *mm;
-	struct mm_iommu_table_group_mem_t *mem;
-	struct mm_iommu_table_group_mem_t *last;
-	unsigned long start;
-	unsigned long room;
+	struct tce_regions *regions;
 	const unsigned long *uas;
 	unsigned long *old;
 	unsigned long entry;
@@ -186,60 +197,72 @@ static const u8 tce_direction[] = {
 	[TCE_PCI_READ | TCE_PCI_WRITE]		= DMA_BIDIRECTIONAL,
 };
 
-/* Not returned by value: that is copied by memcpy(). */
-static __always_inline void tce_begin(struct tce_pass *pass, const struct tce_request *request,
-				      const struct tce_link *link, u64 first,
-				      unsigned long *old)
+/* Most pages are in the slot that was used last; if not, it is only a guess. */
+static __always_inline void tce_begin(struct tce_regions *regions,
+				      const struct tce_request *request)
 {
 	const struct tce_slot *slot = &request->table->slot;
+	struct mm_struct *mm = request->kvm->mm;
+	struct mm_iommu_table_group_mem_t *mem;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
+
+	mem = slot->bytes ? mm_iommu_lookup(mm, slot->ua, slot->bytes) : NULL;
+	*regions = (struct tce_regions){
+		.mm = mm,
+		.mem = mem,
+		.start = mem ? slot->ua : ULONG_MAX,
+		.bytes = mem ? slot->bytes : 0,
+	};
+}
+
+/* A pass over entries of a link, from entry @first of the request on */
+static __always_inline struct tce_pass
+tce_pass(const struct tce_request *request, const struct tce_link *link, u64 first,
+	 unsigned long *old, struct tce_regions *regions)
+{
 	struct iommu_table *tbl = link->tbl;
 
 	lockdep_assert_held(tce_hw_lock(tbl));
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
 
-	pass->tbl = tbl;
-	pass->mm = request->kvm->mm;
-	pass->mem = NULL;
-	pass->last = NULL;
-	pass->start = ULONG_MAX;
-	pass->room = 0;
-	pass->uas = request->uas ? request->uas + first : NULL;
-	pass->old = old;
-	pass->entry = (request->table->offset + request->first + first) << link->shift;
-	pass->page_shift = tbl->it_page_shift;
-	pass->shift = link->shift;
-	/* Most pages are in the last slot; if not, it is only a guess. */
-	if (slot->bytes)
-		pass->mem = mm_iommu_lookup(pass->mm, slot->ua, slot->bytes);
-	if (pass->mem) {
-		pass->start = slot->ua;
-		pass->room = slot->bytes - (1UL << pass->page_shift);
-	}
+	regions->room = regions->bytes ? regions->bytes - (1UL << tbl->it_page_shift) : 0;
+	return (struct tce_pass){
+		.tbl = tbl,
+		.regions = regions,
+		.uas = request->uas ? request->uas + first : NULL,
+		.old = old,
+		.entry = (request->table->offset + request->first + first) << link->shift,
+		.page_shift = tbl->it_page_shift,
+		.shift = link->shift,
+	};
 }
 
 /* A region tells that it does not have an address, too. */
 static noinline struct mm_iommu_table_group_mem_t *
-tce_region_other(struct tce_pass *pass, unsigned long ua)
+tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shift)
 {
 	unsigned long hpa;
 
-	if (pass->mem && !mm_iommu_ua_to_hpa(pass->mem, ua, pass->page_shift, &hpa))
-		return pass->mem;
-	if (pass->last && !mm_iommu_ua_to_hpa(pass->last, ua, pass->page_shift, &hpa))
-		return pass->last;
-	pass->last = pass->mem;
-	pass->mem = mm_iommu_lookup(pass->mm, ua, 1UL << pass->page_shift);
-	pass->start = ULONG_MAX;
-	pass->room = 0;
-	return pass->mem;
+	if (regions->mem && !mm_iommu_ua_to_hpa(regions->mem, ua, shift, &hpa))
+		return regions->mem;
+	if (regions->last && !mm_iommu_ua_to_hpa(regions->last, ua, shift, &hpa))
+		return regions->last;
+	regions->last = regions->mem;
+	regions->mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
+	regions->start = ULONG_MAX;
+	regions->bytes = 0;
+	regions->room = 0;
+	return regions->mem;
 }
 
 static __always_inline struct mm_iommu_table_group_mem_t *
-tce_region(struct tce_pass *pass, unsigned long ua)
+tce_region(const struct tce_pass *pass, unsigned long ua)
 {
-	if (likely(ua - pass->start <= pass->room))
-		return pass->mem;
-	return tce_region_other(pass, ua);
+	struct tce_regions *regions = pass->regions;
+
+	if (likely(ua - regions->start <= regions->room))
+		return regions->mem;
+	return tce_region_other(regions, ua, pass->page_shift);
 }
 
 /*
@@ -274,7 +297,7 @@ static __always_inline void tce_dirty(unsigned long old)
 }
 
 /* Nothing reaches the page at @ua any more by an entry that counted it. */
-static __always_inline void tce_drop(struct tce_pass *pass, unsigned long ua)
+static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long ua)
 {
 	struct mm_iommu_table_group_mem_t *mem = tce_region(pass, ua);
 
@@ -290,7 +313,7 @@ static __always_inline void tce_drop(struct tce_pass *pass, unsigned long ua)
  */
 
 /* Unmaps a run of entries in one leaf level. */
-static void tce_run_unmap(struct tce_pass *pass, __be64 *view,
+static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
 			  unsigned long entry, unsigned long nr)
 {
 	const struct iommu_table_ops *ops = pass->tbl->it_ops;
@@ -319,7 +342,7 @@ static void tce_run_unmap(struct tce_pass *pass, __be64 *view,
 	}
 }
 
-static void tce_link_unmap(struct tce_pass *pass, unsigned long nr)
+static void tce_link_unmap(const struct tce_pass *pass, unsigned long nr)
 {
 	unsigned long i, run;
 	__be64 *view;
@@ -347,10 +370,15 @@ static void tce_link_unmap(struct tce_pass *pass, unsigned long nr)
  */
 
 /* Address and permissions for hardware entry number @i of the chunk; 0 for none */
-static __always_inline unsigned long tce_new(struct tce_pass *pass, unsigned long i)
+static __always_inline unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
 {
-	unsigned long ua = pass->uas ? pass->uas[i >> pass->shift] : 0;
+	unsigned long ua;
 
+	if (!pass->uas)
+		return 0;
+	if (likely(!pass->shift))
+		return pass->uas[i];
+	ua = pass->uas[i >> pass->shift];
 	return ua ? ua + ((i & ((1UL << pass->shift) - 1)) << pass->page_shift) : 0;
 }
 
@@ -370,7 +398,7 @@ static noinline bool tce_is_one_page(unsigned long hpa, unsigned int shift)
  * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
  * filled in, or an error and nothing has changed.
  */
-static __always_inline long tce_exchange(struct tce_pass *pass, unsigned long entry,
+static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned long entry,
 					 unsigned long new, unsigned long was,
 					 unsigned long *old)
 {
@@ -402,7 +430,7 @@ static __always_inline long tce_exchange(struct tce_pass *pass, unsigned long en
 }
 
 /* The hardware reaches what is in the entry now, and nothing that was there before. */
-static __always_inline void tce_settle(struct tce_pass *pass, __be64 *view,
+static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
 				       unsigned long new, unsigned long old)
 {
 	unsigned long was = be64_to_cpup(view), ua = new & ~TCE_PERMISSIONS;
@@ -419,8 +447,9 @@ static __always_inline void tce_settle(struct tce_pass *pass, __be64 *view,
 }
 
 /* Exchanges the first @nr entries.  Returns how many are new. */
-static unsigned long tce_link_exchange(struct tce_pass *pass, unsigned long nr)
+static unsigned long tce_link_exchange(const struct tce_pass *of, unsigned long nr)
 {
+	const struct tce_pass copy = *of, *pass = &copy;
 	unsigned long i, end, run, new, was;
 	__be64 *view;
 
@@ -457,8 +486,9 @@ static void tce_link_undo(const struct tce_pass *pass, unsigned long i, unsigned
 	}
 }
 
-static void tce_link_settle(struct tce_pass *pass, unsigned long nr)
+static void tce_link_settle(const struct tce_pass *of, unsigned long nr)
 {
+	const struct tce_pass copy = *of, *pass = &copy;
 	unsigned long i, end, run;
 	__be64 *view;
 
@@ -481,15 +511,17 @@ static void tce_link_settle(struct tce_pass *pass, unsigned long nr)
 static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 {
 	struct kvmppc_tce_table *table = request->table;
-	unsigned long done[TCE_MAX_LINKS], *old = table->old, kept;
+	unsigned long *old = table->old, *done = table->done, kept;
 	unsigned int nr = 0;
 	struct tce_link *link;
+	struct tce_regions regions;
 	struct tce_pass pass;
 
 	if (request->slot.bytes)
 		table->slot = request->slot;
+	tce_begin(&regions, request);
 	list_for_each_entry(link, &table->links, node) {
-		tce_begin(&pass, request, link, first, old);
+		pass = tce_pass(request, link, first, old, &regions);
 		done[nr] = tce_link_exchange(&pass, npages << link->shift);
 		npages = done[nr] >> link->shift;
 		old += done[nr++];
@@ -497,9 +529,10 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	old = table->old;
 	nr = 0;
 	list_for_each_entry(link, &table->links, node) {
-		tce_begin(&pass, request, link, first, old);
+		pass = tce_pass(request, link, first, old, &regions);
 		kept = npages << link->shift;
-		tce_link_undo(&pass, kept, done[nr]);
+		if (unlikely(kept < done[nr]))
+			tce_link_undo(&pass, kept, done[nr]);
 		tce_link_settle(&pass, done[nr]);
 		old += done[nr++];
 	}
@@ -510,10 +543,12 @@ static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
 {
 	struct kvmppc_tce_table *table = request->table;
 	struct tce_link *link;
+	struct tce_regions regions;
 	struct tce_pass pass;
 
+	tce_begin(&regions, request);
 	list_for_each_entry(link, &table->links, node) {
-		tce_begin(&pass, request, link, first, table->old);
+		pass = tce_pass(request, link, first, table->old, &regions);
 		tce_link_unmap(&pass, npages << link->shift);
 	}
 }
@@ -530,8 +565,9 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 	u64 done = 0;
 	long reason;
 
+	lockdep_assert_held(&table->lock);
+
 	guard(rcu)();
-	guard(spinlock)(&table->lock);
 	if (first && table->changes != *changes)
 		return TCE_LEFT_GONE;
 	*changes = table->changes;
@@ -554,10 +590,111 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 	return reason;
 }
 
+/*
+ * A large entry: one of the guest's is more than TCE_CHUNK of the hardware's
+ *
+ * It changes in pieces, with @large held: what other hypercalls on the table find is
+ * old or new as a whole.  It is mapped only if it is not mapped, so that to undo is to
+ * unmap, which cannot fail.  If groups or hardware tables come or go midway, some pieces
+ * may be new and others old, until user space has done the whole request.
+ */
+
+/* Maps hardware entries that are not mapped: all, or none and says why. */
+static long tce_piece_map(const struct tce_pass *pass, unsigned long nr)
+{
+	unsigned long i, run, done;
+	__be64 *view;
+
+	for (i = 0; i < nr; i += run) {
+		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
+		if (view && memchr_inv(view, 0, run * sizeof(*view)))
+			return TCE_LEFT_SIZE;
+	}
+	done = tce_link_exchange(pass, nr);
+	if (done < nr)
+		tce_link_undo(pass, 0, done);
+	tce_link_settle(pass, done);
+	return done < nr ? TCE_LEFT_MEMORY : 0;
+}
+
+/* Changes piece number @piece of the request's entry @i, or puts it back. */
+static long tce_large_piece(const struct tce_request *request, u64 i, unsigned long piece,
+			    unsigned long changes, bool undo)
+{
+	struct kvmppc_tce_table *table = request->table;
+	unsigned long ua, from = piece * TCE_CHUNK, nr;
+	struct tce_regions regions;
+	struct tce_link *link;
+	struct tce_pass pass;
+	long reason;
+
+	lockdep_assert_held(&table->lock);
+
+	if (table->changes != changes)
+		return TCE_LEFT_GONE;
+	list_for_each_entry(link, &table->links, node) {
+		nr = max(1UL << link->shift, TCE_CHUNK);
+		if (from < nr)
+			break;
+		from -= nr;
+	}
+
+	guard(rcu)();
+	kvmppc_tce_lock_hardware(table);
+	reason = undo ? tce_link_left(link) : kvmppc_tce_left(table);
+	if (!reason) {
+		tce_begin(&regions, request);
+		pass = tce_pass(request, link, i, table->old, &regions);
+		pass.entry += from;
+		nr = min(1UL << link->shift, TCE_CHUNK);
+		if (undo || !pass.uas || !pass.uas[0]) {
+			tce_link_unmap(&pass, nr);
+		} else {
+			ua = pass.uas[0] + (from << pass.page_shift);
+			pass.uas = &ua;
+			reason = tce_piece_map(&pass, nr);
+		}
+	}
+	if (!reason && !undo && piece + 1 == table->pieces)
+		kvmppc_tce_store(table, request->first + i, 1,
+				 request->tces ? request->tces + i : NULL, request->value);
+	kvmppc_tce_unlock_hardware(table);
+	return reason;
+}
+
+/* Changes the request's entry @i: all of it, or nothing, but see above. */
+static long tce_change_large(const struct tce_request *request, u64 i, unsigned long changes)
+{
+	struct kvmppc_tce_table *table = request->table;
+	unsigned long piece, pieces;
+	long reason = 0;
+
+	guard(mutex)(&table->large);
+	/* If it is of other links than those of @changes, nothing will be done by it. */
+	pieces = READ_ONCE(table->pieces);
+	if (!pieces || firmware_has_feature(FW_FEATURE_LPAR))
+		return TCE_LEFT_SIZE;
+	for (piece = 0; piece < pieces; piece++) {
+		spin_lock(&table->lock);
+		reason = tce_large_piece(request, i, piece, changes, false);
+		spin_unlock(&table->lock);
+		if (reason)
+			break;
+		cond_resched();
+	}
+	while (reason && piece--) {
+		spin_lock(&table->lock);
+		tce_large_piece(request, i, piece, changes, true);
+		spin_unlock(&table->lock);
+		cond_resched();
+	}
+	return reason;
+}
+
 static long tce_change(const struct tce_request *request)
 {
 	unsigned long changes = 0;
-	bool pages = request->tces || request->value;
+	bool pages = request->tces || request->value, large;
 	u64 first = 0, npages;
 	long reason;
 
@@ -565,7 +702,14 @@ static long tce_change(const struct tce_request *request)
 		npages = min(request->npages - first, TCE_CHUNK);
 		if (pages && !kvmppc_tce_pages(request->table, request->first + first, npages))
 			return TCE_LEFT_NOMEM;
+		spin_lock(&request->table->lock);
 		reason = tce_change_chunk(request, first, &npages, &changes);
+		spin_unlock(&request->table->lock);
+		large = unlikely(reason == TCE_LEFT_SIZE);
+		if (large) {
+			npages = 1;
+			reason = tce_change_large(request, first, changes);
+		}
 		if (reason)
 			return reason;
 
@@ -574,7 +718,7 @@ static long tce_change(const struct tce_request *request)
 			break;
 		cond_resched();
 		/* What takes long can be interrupted; user space starts it again. */
-		if (request->npages > TCE_LIST_MAX && signal_pending(current))
+		if ((large || request->npages > TCE_LIST_MAX) && signal_pending(current))
 			return TCE_LEFT_SIGNAL;
 	}
 	return H_SUCCESS;
@@ -621,10 +765,12 @@ static __always_inline bool tce_fast_change(const struct tce_request *request,
 					    const struct tce_link *link, u64 tce)
 {
 	unsigned long new = 0, was, old, run;
+	struct tce_regions regions;
 	struct tce_pass pass;
 	__be64 *view;
 
-	tce_begin(&pass, request, link, 0, &old);
+	tce_begin(&regions, request);
+	pass = tce_pass(request, link, 0, &old, &regions);
 	if (tce & TCE_PERMISSIONS) {
 		new = tce_fast_translate(request, tce);
 		if (!new)
@@ -720,8 +866,9 @@ static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, 
  * Return: H_SUCCESS; H_PARAMETER if @ioba is not the address of an entry;
  * H_TOO_HARD if user space is to do it: there is no such table here, the page is
  * misaligned, is not in one memory slot that allows the access or is not in
- * preregistered memory, a group or a window behind the table is gone, or memory
- * is short.
+ * preregistered memory, a group or a window behind the table is gone, memory is short,
+ * or the page is more of the hardware's pages than change here: more than 4096, in an
+ * LPAR more than 512, or more than 512 where something is mapped already.
  */
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)

@@ -10,6 +10,7 @@
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -22,11 +23,14 @@
 
 #define TCE_PERMISSIONS		((u64)(TCE_PCI_READ | TCE_PCI_WRITE))
 
-/*
- * Hardware entries that are changed without a break, at most, counted over all hardware
- * tables.  Where one entry of the guest is more than that, user space does it.
- */
+/* Hardware entries that change without a break, at most, counted over all hardware tables */
 #define TCE_CHUNK		512UL
+
+/*
+ * Hardware entries behind one of the guest's in each hardware table, at most, or user
+ * space does it: pages of 16 MiB where the hardware's are of 4 KiB.
+ */
+#define TCE_MAX_SUBPAGES	4096UL
 
 /* Groups in containers of their own behind one table, at most: all change at once. */
 #define TCE_MAX_LINKS		32
@@ -100,16 +104,19 @@ struct tce_attachment {
  *	TCE_LEFT_TABLE is unused
  * @links: hardware tables behind it; @lock and tce_mutex to change them
  * @only: the only one of @links, with pages as large as the table's, or NULL.  Who
- *	changes it holds @lock and, if it is not NULL, the hardware lock of what it is;
- *	it is NULL while @links or attachments change.  So that hardware lock alone, with
- *	@only looked at again, is enough to change an entry.
+ *	changes it holds @lock and the hardware lock of what it was and of what it
+ *	becomes; it is NULL while @links or attachments change.  So that hardware lock
+ *	alone, with @only looked at again, is enough to change an entry.
  * @slot: the slot that was used last; written with @lock and the hardware locks of all
  *	@links, read with one of them
  * @fast: hypercalls that took the fast path; under the hardware lock of @only
  * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
  *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
+ * @pieces: for one entry, where @chunk is 0; 0 if user space does it.  Written with @lock
+ * @large: held while an entry changes in pieces; outside @lock
  * @changes: how often @links or attachments have changed; @lock
  * @old: what came out of the hardware entries of a chunk; @lock
+ * @done: how many of them have changed, of each of @links; @lock
  * @pages: what the guest has put, as it reads it back and user space maps it;
  *	pages come when needed, by cmpxchg(), and go with the table
  */
@@ -127,8 +134,11 @@ struct kvmppc_tce_table {
 	struct tce_slot slot;
 	u64 fast;
 	unsigned long chunk;
+	unsigned long pieces;
+	struct mutex large;	/* one entry, in pieces */
 	unsigned long changes;
 	unsigned long old[TCE_CHUNK];
+	unsigned long done[TCE_MAX_LINKS];
 	struct page *pages[];
 };
 
@@ -152,8 +162,8 @@ tce_holder_has(const struct kvm_spapr_tce_holder *holder,
  *
  * Context: RCU read-side section, to the end of which the group stays protected if it
  * is now.  What pins @attachment: kvmppc_tce_table.lock, the hardware lock of
- * kvmppc_tce_table.only, or tce_mutex.  The answer holds for as long as the hardware
- * lock is held.
+ * kvmppc_tce_table.only, or tce_mutex.  That the window is there holds for as long
+ * as the hardware lock is held.
  * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
 static __always_inline long

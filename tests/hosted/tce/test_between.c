@@ -143,11 +143,19 @@ static void pieces_closed(void)
 		sched_yield();
 }
 
+static void *pieces_delete(void *arg)
+{
+	group_del(pieces.w->group[0]);
+	return NULL;
+}
+
 static void pieces_deleted(void)
 {
-	if (!pieces.started)
-		group_del(pieces.w->group[0]);
+	if (pieces.started)
+		return;
 	pieces.started = true;
+	pthread_create(&pieces.thread, NULL, pieces_delete, NULL);
+	pthread_join(pieces.thread, NULL);
 }
 
 static unsigned long pieces_mapped(struct hw *hw)
@@ -184,12 +192,14 @@ static void close_between(const struct shape *shape)
 	fake_end();
 }
 
+/* Contract 4.26 */
 TEST(close_stuff, "close of a table waits for a long H_STUFF_TCE, which does all of it")
 {
 	close_between(&shape_plain);
 	close_between(&shape_two);
 }
 
+/* Contract 4.26 */
 TEST(close_list, "close of a table waits for a long H_PUT_TCE_INDIRECT")
 {
 	struct world w = world_new(&shape_two, 1);
@@ -224,10 +234,76 @@ static void delete_between(const struct shape *shape)
 	fake_end();
 }
 
+/* Contract 4.26 */
 TEST(delete_stuff, "a group is deleted in the middle of a long H_STUFF_TCE: H_TOO_HARD")
 {
 	delete_between(&shape_plain);
 	delete_between(&shape_two);
+}
+
+/* An entry of it changes in pieces. */
+static const struct shape between_large = { 24, 0, 2, 2, { 12, 16 }, { 512, 64 } };
+
+static struct world large_world(void)
+{
+	struct world w = world_new(&between_large, 1);
+
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	pieces.started = false;
+	return w;
+}
+
+/* Contract 4.26 */
+TEST(delete_large, "a group is deleted in the middle of one large entry: H_TOO_HARD")
+{
+	struct world w = large_world();
+
+	pieces.w = &w;
+	vcpu_between_pieces = pieces_deleted;
+	EXPECT_EQ(world_put(&w, 1, 0), H_TOO_HARD);
+	EXPECT(pieces_mapped(w.hw[0]));
+	EXPECT(pieces_mapped(w.hw[0]) + pieces_mapped(w.hw[1]) < 4096 + 256);
+	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
+	EXPECT_EQ(pieces_mapped(w.hw[1]), 0);
+	world_check_counts(&w);
+}
+
+static void *large_put(void *arg)
+{
+	struct world *w = arg;
+	struct kvm_vcpu vcpu = { .kvm = w->kvm };
+
+	kvmppc_h_put_tce(&vcpu, LIOBN, world_ioba(w, 1), 0);
+	return NULL;
+}
+
+/* Until it waits for the other one, or is through */
+static void large_races(void)
+{
+	if (pieces.started)
+		return;
+	pieces.started = true;
+	pthread_create(&pieces.thread, NULL, large_put, pieces.w);
+	for (int i = 0; i < 10000; i++)
+		sched_yield();
+}
+
+TEST(race_large, "a large entry is unmapped in the middle of its mapping: one or the other")
+{
+	struct world w = large_world();
+	u64 now;
+
+	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
+	pieces.w = &w;
+	vcpu_between_pieces = large_races;
+	EXPECT_EQ(kvmppc_h_put_tce(&w.vcpu, LIOBN, world_ioba(&w, 1), GPA_B | RW), H_SUCCESS);
+	pthread_join(pieces.thread, NULL);
+	EXPECT_EQ(kvmppc_h_get_tce(&w.vcpu, LIOBN, world_ioba(&w, 1)), H_SUCCESS);
+	now = w.vcpu.gpr4;
+	EXPECT(now == 0 || now == (GPA_B | RW));
+	EXPECT_EQ(pieces_mapped(w.hw[0]), now ? 4096 : 0);
+	EXPECT_EQ(pieces_mapped(w.hw[1]), now ? 256 : 0);
+	world_check_counts(&w);
 }
 
 /* The window that an attach found is removed before the attach ends. */

@@ -390,6 +390,7 @@ TEST(cost, "512 entries: a kill and a look-up for each chunk, none for empty run
 	EXPECT_EQ(hw_counts.cleared, 512);
 }
 
+/* Contract 4.27 */
 TEST(break, "no more than 512 hardware entries change in one piece, in all tables")
 {
 	static const struct shape shapes[] = {
@@ -416,7 +417,7 @@ TEST(break, "no more than 512 hardware entries change in one piece, in all table
 	}
 }
 
-/* The fast path has the slot of the entry before. */
+/* Contract 4.28: The fast path has the slot of the entry before. */
 TEST(slot_changes, "a slot is deleted, moved, read-only: nothing is put by what it was")
 {
 	struct world w = world_new(&shape_plain, 1);
@@ -451,18 +452,51 @@ TEST(dirty, "pages of entries with write permission are dirty afterwards")
 	}
 }
 
-/* More of the hardware's pages than the kernel changes in one go */
-TEST(subpages, "512 hardware pages in one of the guest's: yes; 1024: H_TOO_HARD")
+/*
+ * Contract 4.27: More of the hardware's pages than change without a break, so a page of
+ * the guest changes in pieces
+ */
+TEST(large, "up to 4096 hardware pages in one of the guest's: yes, mapped once; 8192: H_TOO_HARD")
 {
-	struct shape shape = { 21, 0, 3, 1, { 12 }, { 512 } };
+	static const struct shape shapes[] = {
+		{ 21, 0, 3, 1, { 12 }, { 512 } },
+		{ 21, 0, 3, 2, { 12, 12 }, { 512, 0 } },
+		{ 22, 0, 3, 1, { 12 }, { 64 } },
+		{ 24, 0, 3, 2, { 16, 12 }, { 0, 1024 } },
+		{ 25, 0, 3, 1, { 12 }, { 512 } },
+		/* One as large as the guest's does not make it the fast path's. */
+		{ 25, 0, 3, 2, { 12, 25 }, { 512, 0 } },
+		{ 25, 0, 3, 2, { 25, 12 }, { 0, 512 } },
+	};
+	static const u64 tces[] = { GPA_B | RO, 0x330, GPA_A | RW };
+
+	for (int i = 0; i < 7; i++) {
+		struct world w = world_new(&shapes[i], 1);
+		bool pieces = i;
+		long ret = i < 4 ? H_SUCCESS : H_TOO_HARD;
+		int new = i < 4 ? 1 : -1;
+
+		hw_counts = (struct hw_counts){ .tables = hw_counts.tables };
+		put(&w, 1, GPA_A | RW, ret, new);
+		put(&w, 1, GPA_B | RO, i < 4 && pieces ? H_TOO_HARD : ret, pieces ? -1 : new);
+		put(&w, 1, 0x330, ret, new);
+		put(&w, 1, GPA_B | RO, ret, new);
+		stuff(&w, 0, 0, 3, ret, new);
+		list(&w, 0, tces, 3, ret, new);
+		stuff(&w, 0, 0x550, 3, ret, new);
+		EXPECT(hw_counts.longest <= 512);
+		EXPECT_EQ(hw_counts.longest, i < 4 ? 512 : 0);
+		fake_end();
+	}
+}
+
+/* Firmware may refuse to unmap, so it could not be undone. */
+TEST(large_lpar, "a page of the guest that changes in pieces, in an LPAR: H_TOO_HARD")
+{
+	static const struct shape shape = { 24, 0, 3, 1, { 12 }, { 512 } };
 	struct world w = world_new(&shape, 1);
 
-	put(&w, 1, GPA_A | RW, H_SUCCESS, 1);
-	put(&w, 1, GPA_B | RO, H_SUCCESS, 1);
-	stuff(&w, 0, 0, 3, H_SUCCESS, 1);
-	fake_end();
-	shape.shift = 22;
-	w = world_new(&shape, 1);
+	shim_lpar = true;
 	put(&w, 1, GPA_A | RW, H_TOO_HARD, -1);
 	stuff(&w, 0, 0, 3, H_TOO_HARD, -1);
 }

@@ -18,6 +18,8 @@ struct sweep {
 	u64 new;		/* the same of the request; no permissions: stuff */
 	u64 hole;		/* each 7th entry of the request instead, if not 0 */
 	u64 first, nr;		/* over borders of chunks, leaves, pages */
+	int stride;		/* from one point of failure to the next; 0: all of them */
+	bool once;		/* once done, the request is left to user space */
 };
 
 static void sweep_fill(const struct sweep *s, u64 *tces, u64 first,
@@ -63,7 +65,8 @@ static const char *sweep_once(const struct sweep *s, int n)
 	/* Fails without need, or goes on without what it needs */
 	EXPECT(ret == H_SUCCESS || (ret == H_TOO_HARD && what));
 	world_check(&w, &before, s->first, tces, 0, s->nr, ret == H_SUCCESS);
-	EXPECT_EQ(sweep_run(&w, s, tces), H_SUCCESS);
+	EXPECT_EQ(sweep_run(&w, s, tces),
+		  ret == H_SUCCESS && s->once ? H_TOO_HARD : H_SUCCESS);
 	world_check(&w, &before, s->first, tces, 0, s->nr, 1);
 	snapshot_drop(&before);
 	fake_end();
@@ -75,7 +78,7 @@ static void sweep(const struct sweep *s, int points)
 	int n = 1;
 
 	while (sweep_once(s, n) && test_failures() < 20)
-		n++;
+		n += n < 8 || !s->stride ? 1 : s->stride;
 	if (n <= points)
 		SHIM_FAIL("only %d points of failure", n - 1);
 }
@@ -145,7 +148,10 @@ TEST(sweep_big, "failure sweep: many hardware pages in one of the guest's")
 	sweep_all(&shape, 3, 5);
 }
 
-/* Contract 4.29: What fails on the fast path is done on the other one, where it may fail for good. */
+/*
+ * Contract 4.29: What fails on the fast path is done on the other one, where it may
+ * fail for good.
+ */
 TEST(sweep_one, "failure sweep: a single entry")
 {
 	static const struct shape shapes[] = {
@@ -162,6 +168,28 @@ TEST(sweep_one, "failure sweep: a single entry")
 		s.before = tces[i / nr % nr];
 		s.new = tces[i % nr];
 		sweep(&s, s.new & PERMS ? 1 : 0);
+	}
+}
+
+/* Contract 4.29: The same for one that changes in pieces */
+TEST(sweep_large, "failure sweep: thousands of hardware pages in one of the guest's")
+{
+	static const struct shape shapes[] = {
+		{ 24, 0, 3, 1, { 12 }, { 512 } },
+		{ 24, 0, 3, 2, { 16, 12 }, { 64, 1024 } },
+		{ 24, 0, 3, 2, { 12, 12 }, { 512, 4096 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		struct sweep s = { .shape = &shapes[i], .first = 1, .nr = 1, .stride = 97 };
+
+		s.new = GPA_B | RW;
+		s.once = true;
+		sweep(&s, 8);
+		s.before = GPA_A | RO;
+		s.new = 0x330;
+		s.once = false;
+		sweep(&s, 0);
 	}
 }
 
@@ -209,4 +237,24 @@ TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
 		snapshot_drop(&before);
 	}
 	EXPECT(stopped >= 10);
+}
+
+TEST(sweep_signal_large, "a list of few large entries stops for a signal")
+{
+	static const struct shape large = { 24, 0, 3, 1, { 12 }, { 4096 } };
+	struct world w = world_new(&large, 1);
+	struct snapshot before;
+	int stopped = 0;
+	long ret;
+
+	for (int n = 1; n < 5; n++) {
+		snapshot_take(&w, &before);
+		shim_fault_arm(n);
+		ret = world_stuff(&w, 0, n & 1 ? 0x120 : 0, w.shape.entries);
+		stopped += shim_fault_disarm() && ret == H_TOO_HARD;
+		world_check(&w, &before, 0, NULL, n & 1 ? 0x120 : 0,
+			    w.shape.entries, ret == H_SUCCESS);
+		snapshot_drop(&before);
+	}
+	EXPECT(stopped);
 }

@@ -32,7 +32,6 @@
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define MEMORY		(64 * 1024 * 1024UL)
 #define WINDOW		(1024 * 1024 * 1024UL)
-#define PAGE		(1UL << shift)
 #define LIOBN		0x80000000UL
 #define LIST		PPC64_FREE
 #define OTHER_LIST	(LIST + 4096)
@@ -46,10 +45,16 @@ static_assert(ROUNDS * TCE_LIST * 4096 <= WINDOW, "each round has entries of its
 
 /* Of the window's pages */
 static unsigned int shift = 12;
+
 static struct vfio_test_device devices[2];
 static struct ppc64_vm vm;
 static struct ppc64_vcpu vcpu;
 static int kvm_vfio, table;
+
+static unsigned long page(void)
+{
+	return 1UL << shift;
+}
 
 enum {
 	NOTHING, GET, PUT_MAP, PUT_UNMAP, STUFF_ONE, INDIRECT_FIRST, INDIRECT_MAP,
@@ -101,7 +106,7 @@ static void measure_one(unsigned int what, unsigned long nr, uint64_t ioba,
 		.repeat = CALLS,
 		.nr = nr,
 		.args = { LIOBN, ioba, tce },
-		.step = { PAGE, tce ? PAGE : 0 },
+		.step = { page(), tce ? page() : 0 },
 	});
 }
 
@@ -137,20 +142,20 @@ static void measure_round(uint64_t ioba)
 		.repeat = CALLS,
 		.nr = H_STUFF_TCE,
 		.args = { LIOBN, ioba, 0, 1 },
-		.step = { PAGE },
+		.step = { page() },
 	});
 }
 
 /* The list has the same pages again and again: only their number matters. */
 static void measure_boot(void)
 {
-	unsigned long calls = WINDOW / PAGE / TCE_LIST;
+	unsigned long calls = WINDOW / page() / TCE_LIST;
 
 	*vcpu.request = (struct ppc64_request){
 		.repeat = calls,
 		.nr = H_PUT_TCE_INDIRECT,
 		.args = { LIOBN, 0, LIST, TCE_LIST },
-		.step = { TCE_LIST * PAGE },
+		.step = { TCE_LIST * page() },
 	};
 	await_timer_interrupt();
 	ppc64_vcpu_run(&vcpu);
@@ -166,9 +171,9 @@ static void make_lists(void)
 	unsigned int i;
 
 	for (i = 0; i < TCE_LIST; i++) {
-		tce_list_set(&vm, LIST, i, (PAGES + i * PAGE % (MEMORY / 4)) | TCE_RW);
+		tce_list_set(&vm, LIST, i, (PAGES + i * page() % (MEMORY / 4)) | TCE_RW);
 		tce_list_set(&vm, OTHER_LIST, i,
-			     (OTHER_PAGES + i * 37 % TCE_LIST * PAGE) | TCE_RW);
+			     (OTHER_PAGES + i * 37 % TCE_LIST * page()) | TCE_RW);
 	}
 }
 
@@ -208,9 +213,9 @@ static void set_up(unsigned int groups, bool shared, unsigned int tables)
 	ppc64_vm_open(&vm, MEMORY);
 	ppc64_vcpu_open(&vcpu, &vm);
 	kvm_vfio = kvm_vfio_create(vm.fd);
-	table = tce_table(vm.fd, LIOBN, shift, 0, WINDOW / PAGE);
+	table = tce_table(vm.fd, LIOBN, shift, 0, WINDOW / page());
 	for (i = 1; i < tables; i++)
-		tce_table(vm.fd, LIOBN + i, shift, 0, WINDOW / PAGE);
+		tce_table(vm.fd, LIOBN + i, shift, 0, WINDOW / page());
 	for (i = 0; i < groups; i++) {
 		if (!shared)
 			container = -1;
@@ -237,7 +242,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (i = 0; i < ROUNDS; i++)
-		measure_round(i * TCE_LIST * PAGE);
+		measure_round(i * TCE_LIST * page());
 	for (i = 0; i < NR_COSTS; i++)
 		printf("%s %llu\n", names[i], (unsigned long long)costs[i]);
 	return 0;

@@ -69,6 +69,7 @@ enum { XCHG, CLEAR, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RE
 	"pnv_ioda_tce_xchg_no_kill tbl=%gpr3:x64 entry=%gpr4:x64 "	\
 	"hpa=+0(%gpr5):x64 dir=+0(%gpr6):x32"
 
+#define CLEAR_PROBE	"pnv_tce_free tbl=%gpr3:x64 entry=%gpr4:x64 nr=%gpr5:x64"
 #define KILL_PROBE							\
 	"opal_pci_tce_kill phb=%gpr3:x64 type=%gpr4:x64 pe=%gpr5:x64 "	\
 	"size=%gpr6:x64 bus=%gpr7:x64 nr=%gpr8:x64"
@@ -79,8 +80,7 @@ enum { XCHG, CLEAR, TABLE_KILL, FIRMWARE_KILL, DROP, PUT_RET, LIST_RET, STUFF_RE
  */
 static struct vfio_probe probes[PROBES] = {
 	[XCHG] = VFIO_PROBE("xchg", XCHG_PROBE),
-	[CLEAR] = VFIO_PROBE("clear", "pnv_tce_free tbl=%gpr3:x64 entry=%gpr4:x64 "
-			     "nr=%gpr5:x64"),
+	[CLEAR] = VFIO_PROBE("clear", CLEAR_PROBE),
 	[TABLE_KILL] = VFIO_PROBE("table", "pnv_pci_ioda2_tce_invalidate tbl=%gpr3:x64"),
 	[FIRMWARE_KILL] = VFIO_PROBE("kill", KILL_PROBE),
 	[DROP] = VFIO_PROBE("drop", "mm_iommu_mapped_dec ua=+56(%gpr3):x64"),

@@ -1097,8 +1097,9 @@ static void *create_window(void *arg)
 }
 
 /*
- * Contract 4.18: SET_SPAPR_TCE as soon as it works, with the function slow that gives a group its new
- * window: it names the group that gets it first, but the other one has it as well.
+ * Contract 4.18: SET_SPAPR_TCE as soon as it works, with the function slow that gives a
+ * group its new window: it names the group that gets it first, but the other one has it
+ * as well.
  */
 TEST_F(attached, defect37_set_while_a_window_is_made)
 {
