@@ -39,6 +39,7 @@ void *iommu_group_get_iommudata(struct iommu_group *group)
 
 void group_set_window(struct iommu_group *group, int nr, struct hw *hw)
 {
+	shim_step("changes a slot", group);
 	if (!group->data)
 		group->data = calloc(1, sizeof(*group->data));
 	__atomic_store_n(&group->data->tables[nr], hw ? &hw->tbl : NULL,

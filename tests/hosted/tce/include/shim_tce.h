@@ -37,8 +37,15 @@ typedef u64 __be64;
 
 /* Speculation is nothing that is tested here. */
 #define barrier_nospec()	((void)0)
-#define smp_load_acquire(ptr)	__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
-#define smp_store_release(ptr, value)	__atomic_store_n(ptr, value, __ATOMIC_RELEASE)
+#define smp_load_acquire(ptr) ({					\
+	shim_step("smp_load_acquire", ptr);				\
+	__atomic_load_n(ptr, __ATOMIC_ACQUIRE);				\
+})
+
+#define smp_store_release(ptr, value) ({				\
+	shim_step("smp_store_release", ptr);				\
+	__atomic_store_n(ptr, value, __ATOMIC_RELEASE);			\
+})
 
 #define FW_FEATURE_LPAR		1
 extern bool shim_lpar;
@@ -61,10 +68,20 @@ static inline void memset64(u64 *to, u64 value, size_t nr)
 
 /* What depends on the value comes after it: TSan does not know of dependencies. */
 #undef READ_ONCE
-#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_CONSUME)
+#define READ_ONCE(x) ({							\
+	shim_step("READ_ONCE " #x, &(x));				\
+	__atomic_load_n(&(x), __ATOMIC_CONSUME);			\
+})
 
-#define cmpxchg(ptr, old, new)	__sync_val_compare_and_swap(ptr, old, new)
-#define xchg(ptr, new)		__atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST)
+#define cmpxchg(ptr, old, new) ({					\
+	shim_step("cmpxchg " #ptr, ptr);				\
+	__sync_val_compare_and_swap(ptr, old, new);			\
+})
+
+#define xchg(ptr, new) ({						\
+	shim_step("xchg " #ptr, ptr);					\
+	__atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST);		\
+})
 
 struct rcu_head {
 	char unused;

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hypercalls of vCPUs, and what user space and the host do to what is behind them: two
+ * groups of one container, of which the VM holds one; a table that reaches their
+ * window, and one that does not yet.
+ *
+ * What VFIO and the KVM-VFIO device keep apart by locks is kept apart by the same ones
+ * here.  In this program, a chunk is of CHUNK entries.
+ */
+#include "../tce/world.h"
+
+#include <explore/wrap.h>
+#include <linux/seq_file.h>
+#include <linux/step.h>
+
+#include "explore.h"
+#include "sched.h"
+
+#define ENTRIES		6
+#define CHUNK		2	/* as in the Makefile */
+#define OTHER_LIOBN	(LIOBN + 1)
+#define GROUPS		2
+#define WINDOWS		2	/* the second one comes when the guest resets */
+#define RW		PERMS
+
+static struct {
+	struct world w;
+	struct mutex kv_lock, group_lock[GROUPS], container_lock;
+	struct hw *hw[WINDOWS];
+	struct iommu_group *group[GROUPS];
+	int table, other;
+	bool removed;		/* container_lock: the first window */
+	bool slot_gone;
+} s;
+
+/* Steps of the fakes: see the Makefile for what is wrapped. */
+
+static struct iommu_table_ops ops_real, ops_stepped;
+
+static int stepped_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
+			enum dma_data_direction *direction)
+{
+	shim_step("exchange", NULL);
+	if (*direction != DMA_NONE && s.slot_gone)
+		SHIM_FAIL("an entry maps by a memory slot that is gone");
+	return ops_real.xchg_no_kill(tbl, index, hpa, direction);
+}
+
+static void stepped_kill(struct iommu_table *tbl, unsigned long index,
+			 unsigned long pages)
+{
+	shim_step("kill", NULL);
+	ops_real.tce_kill(tbl, index, pages);
+}
+
+static void stepped_clear(struct iommu_table *tbl, long index, long nr)
+{
+	shim_step("clear", NULL);
+	ops_real.clear(tbl, index, nr);
+}
+
+WRAP(mem_t *, mm_iommu_lookup, (struct mm_struct *mm, unsigned long ua, ulong size), (mm, ua, size))
+WRAP(long, mm_iommu_mapped_inc, (struct mm_iommu_table_group_mem_t *mem), (mem))
+WRAP(void, mm_iommu_mapped_dec, (struct mm_iommu_table_group_mem_t *mem), (mem))
+WRAP(int, iommu_tce_table_put, (struct iommu_table *tbl), (tbl))
+
+void __wrap_cond_resched(void)
+{
+	__real_cond_resched();
+	shim_step_piece("cond_resched");
+}
+
+/* For as long as user space likes: as if the hypercall was over. */
+unsigned long __wrap_copy_from_user(void *to, const void __user *from, unsigned long n)
+{
+	unsigned long left;
+
+	shim_step_piece("copy_from_user");
+	left = __real_copy_from_user(to, from, n);
+	shim_step_piece("copy_from_user");
+	return left;
+}
+
+/* Ours is to look at it later, and nobody may take it any more when all others are gone. */
+struct iommu_table *__wrap_iommu_tce_table_get(struct iommu_table *tbl)
+{
+	shim_step("iommu_tce_table_get", NULL);
+	if (tbl->it_ops == &ops_stepped &&
+	    container_of(tbl, struct hw, tbl)->refs == 1)
+		SHIM_FAIL("a hardware table is taken that is gone");
+	return __real_iommu_tce_table_get(tbl);
+}
+
+static struct hw *window_new(void)
+{
+	struct hw *hw = hw_new(16, 0, ENTRIES << 16, 0);
+
+	ops_real = *hw->tbl.it_ops;
+	ops_stepped = ops_real;
+	ops_stepped.xchg_no_kill = stepped_xchg;
+	ops_stepped.tce_kill = stepped_kill;
+	ops_stepped.clear = stepped_clear;
+	hw->tbl.it_ops = &ops_stepped;
+	/* To be looked at when it is gone */
+	__real_iommu_tce_table_get(&hw->tbl);
+	return hw;
+}
+
+static void tce_begin(void)
+{
+	static const struct shape shape = { 16, 0, ENTRIES, 1, { 16 }, { 0 } };
+	static const u64 list[] = { GPA_B | RW, 0, (GPA_A + MB) | RW };
+	static bool once;
+
+	if (!once)
+		sched_ignore(&hw_counts, sizeof(hw_counts));
+	once = true;
+	memset(&s, 0, sizeof(s));
+	shim_mutex_init(&s.kv_lock, "&kv->lock");
+	shim_mutex_init(&s.container_lock, "&container->group_lock");
+	s.w = world_new(&shape, 1);
+	s.table = s.w.table;
+	s.other = vm_table(s.w.kvm, OTHER_LIOBN, 16, 0, ENTRIES);
+	/* The group of the world has a window that has no steps: let it have another. */
+	hw_remove(s.w.hw[0], s.w.group, 1);
+	s.hw[0] = window_new();
+	s.group[0] = s.w.group[0];
+	s.group[1] = group_new(1);
+	for (int i = 0; i < GROUPS; i++) {
+		shim_mutex_init(&s.group_lock[i], "&group->group_lock");
+		group_set_window(s.group[i], 0, s.hw[0]);
+	}
+	EXPECT_EQ(vm_attach(s.w.kvm, s.group[0], s.table), 0);
+	s.w.hw[0] = s.hw[0];
+	EXPECT_EQ(world_put(&s.w, 0, GPA_A | RW), H_SUCCESS);
+	EXPECT_EQ(world_put(&s.w, CHUNK, GPA_A | RW), H_SUCCESS);
+	user_list(UA_LIST, list, ARRAY_SIZE(list));
+}
+
+/* Hypercalls */
+
+static long do_put(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_put_tce(&vcpu, LIOBN, 1 << 16, GPA_A | RW);
+}
+
+static long do_replace(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_put_tce(&vcpu, LIOBN, 0, GPA_B | RW);
+}
+
+static long do_unmap(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0);
+}
+
+static long do_list(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_put_tce_indirect(&vcpu, LIOBN, 0, GPA_LIST, 3);
+}
+
+static long do_stuff(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_stuff_tce(&vcpu, LIOBN, 0, 0, 2 * CHUNK);
+}
+
+static long do_get(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+	long ret = kvmppc_h_get_tce(&vcpu, LIOBN, 0);
+
+	return ret ?: (long)vcpu.gpr4;
+}
+
+/* Of a table that reaches no hardware */
+static long do_get_other(void)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+
+	return kvmppc_h_get_tce(&vcpu, OTHER_LIOBN, 0);
+}
+
+/* The KVM-VFIO device: under its lock, and VFIO's lock of the group */
+
+static long do_add(void)
+{
+	long ret = -EEXIST;
+
+	mutex_lock(&s.kv_lock);
+	if (!s.group[1]->holder.kvm) {
+		mutex_lock(&s.group_lock[1]);
+		ret = group_add(s.w.kvm, s.group[1]);
+		mutex_unlock(&s.group_lock[1]);
+	}
+	mutex_unlock(&s.kv_lock);
+	shim_return_to_user();
+	return ret;
+}
+
+static long set(int fd)
+{
+	struct iommu_group *group = s.group[0];
+	long ret = -ENOENT;
+	struct file *file;
+
+	mutex_lock(&s.kv_lock);
+	file = shim_fd(fd);
+	if (!file) {
+		ret = -EBADF;
+	} else if (group->holder.kvm) {
+		mutex_lock(&s.group_lock[0]);
+		ret = group->user.dead ? -EINVAL :
+		      kvm_spapr_tce_attach(file, &group->holder);
+		mutex_unlock(&s.group_lock[0]);
+	}
+	mutex_unlock(&s.kv_lock);
+	if (file)
+		fput(file);
+	shim_return_to_user();
+	return ret;
+}
+
+static long do_set(void)
+{
+	return set(s.other);
+}
+
+static long del(int nr)
+{
+	struct iommu_group *group = s.group[nr];
+	long ret = -ENOENT;
+
+	mutex_lock(&s.kv_lock);
+	if (group->holder.kvm) {
+		group_del(group);
+		ret = 0;
+	}
+	mutex_unlock(&s.kv_lock);
+	shim_return_to_user();
+	return ret;
+}
+
+static long do_del(void)
+{
+	return del(0);
+}
+
+static long do_close(void)
+{
+	mutex_lock(&s.kv_lock);
+	for (int i = 0; i < GROUPS; i++)
+		if (s.group[i]->holder.kvm)
+			group_del(s.group[i]);
+	mutex_unlock(&s.kv_lock);
+	shim_return_to_user();
+	return 0;
+}
+
+/* The host and the container */
+
+static long do_unbind(void)
+{
+	mutex_lock(&s.group_lock[0]);
+	mutex_lock(&s.container_lock);
+	if (!s.group[0]->user.dead)
+		group_revoke(s.group[0]);
+	mutex_unlock(&s.container_lock);
+	mutex_unlock(&s.group_lock[0]);
+	shim_return_to_user();
+	return 0;
+}
+
+static long do_remove(void)
+{
+	long ret = -EINVAL;
+
+	mutex_lock(&s.container_lock);
+	if (!s.removed) {
+		s.removed = true;
+		hw_remove(s.hw[0], s.group, GROUPS);
+		ret = 0;
+	}
+	mutex_unlock(&s.container_lock);
+	shim_return_to_user();
+	return ret;
+}
+
+/* A guest resets: its window is another one. */
+static long do_reset(void)
+{
+	struct hw *hw;
+
+	if (do_remove())
+		return -EINVAL;
+	hw = window_new();
+	mutex_lock(&s.container_lock);
+	s.hw[1] = hw;
+	for (int i = 0; i < GROUPS; i++)
+		if (!s.group[i]->user.dead)
+			group_set_window(s.group[i], 0, hw);
+	mutex_unlock(&s.container_lock);
+	shim_return_to_user();
+	return set(s.table);
+}
+
+/* VFIO_IOMMU_UNMAP_DMA of the first entry */
+static long do_unmap_dma(void)
+{
+	long ret = -EINVAL;
+
+	mutex_lock(&s.container_lock);
+	if (!s.removed) {
+		spin_lock(&s.hw[0]->tbl.pools[0].lock);
+		ret = hw_view(s.hw[0], 0) ? 0 : -ENOENT;
+		shim_step("unmaps", NULL);
+		if (!ret)
+			hw_user_unmap(s.hw[0], 0);
+		spin_unlock(&s.hw[0]->tbl.pools[0].lock);
+	}
+	mutex_unlock(&s.container_lock);
+	shim_return_to_user();
+	return ret;
+}
+
+static long unregister(unsigned int nr)
+{
+	if (!region_unregister_begin(region_nr(nr)))
+		return -EBUSY;
+	region_unregister_end(region_nr(nr));
+	shim_return_to_user();
+	return 0;
+}
+
+static long do_unregister_a(void)
+{
+	return unregister(0);
+}
+
+static long do_unregister_b(void)
+{
+	return unregister(1);
+}
+
+/* KVM_SET_USER_MEMORY_REGION deletes the slot with both regions. */
+static long do_slot(void)
+{
+	vm_slot(s.w.kvm, 0, GPA_A, 64 * MB, UA_A, KVM_MEMSLOT_INVALID);
+	s.slot_gone = true;
+	shim_return_to_user();
+	return 0;
+}
+
+/* Tables */
+
+static long do_close_table(void)
+{
+	return shim_close(s.table);
+}
+
+/* After it nothing but the slots keeps the window. */
+static long do_close_table_set(void)
+{
+	shim_close(s.table);
+	return set(s.other);
+}
+
+static long do_close_other(void)
+{
+	return shim_close(s.other);
+}
+
+static long do_create_table(void)
+{
+	int fd = vm_table(s.w.kvm, LIOBN, 16, 0, ENTRIES);
+
+	return min(fd, 0);
+}
+
+static long do_show(void)
+{
+	struct file *file = shim_fd(s.table);
+	char *text;
+
+	if (!file)
+		return -EBADF;
+	text = shim_show_fdinfo(file);
+	EXPECT(strstr(text, "kvm-spapr-tce:\t1\n") == text);
+	free(text);
+	fput(file);
+	shim_return_to_user();
+	return 0;
+}
+
+static long do_end(void)
+{
+	shim_close(s.table);
+	shim_close(s.other);
+	return do_close();
+}
+
+static const struct explore_op ops[] = {
+	{ "H_PUT_TCE", do_put, false },
+	{ "H_PUT_TCE replaces", do_replace, false },
+	{ "H_PUT_TCE unmaps", do_unmap, false },
+	{ "H_PUT_TCE_INDIRECT", do_list, true },
+	{ "H_STUFF_TCE", do_stuff, true },
+	{ "H_GET_TCE", do_get, false },
+	{ "H_GET_TCE emulated", do_get_other, false },
+	{ "ADD", do_add, false },
+	{ "SET", do_set, false },
+	{ "DEL", do_del, false },
+	{ "close", do_close, false },
+	{ "unbind", do_unbind, false },
+	{ "remove window", do_remove, false },
+	{ "reset", do_reset, false },
+	{ "UNMAP_DMA", do_unmap_dma, false },
+	{ "unregister A", do_unregister_a, false },
+	{ "unregister B", do_unregister_b, false },
+	{ "delete slot", do_slot, false },
+	{ "close table", do_close_table, false },
+	{ "close emulated table", do_close_other, false },
+	{ "close table, SET", do_close_table_set, false },
+	{ "create table", do_create_table, false },
+	{ "fdinfo", do_show, false },
+	{ "VM end", do_end, false },
+};
+
+static const char *const triples[][3] = {
+	{ "H_PUT_TCE", "DEL", "close table" },
+	{ "H_PUT_TCE", "unbind", "remove window" },
+	{ "H_PUT_TCE replaces", "UNMAP_DMA", "unregister A" },
+	{ "H_PUT_TCE replaces", "delete slot", "unregister B" },
+	{ "H_PUT_TCE unmaps", "unregister A", "remove window" },
+	{ "H_PUT_TCE_INDIRECT", "close table", "create table" },
+	{ "H_PUT_TCE_INDIRECT", "reset", "DEL" },
+	{ "H_STUFF_TCE", "DEL", "close table" },
+	{ "H_STUFF_TCE", "H_PUT_TCE replaces", "unregister A" },
+	{ "H_GET_TCE", "close table", "create table" },
+	{ "ADD", "DEL", "H_PUT_TCE" },
+	{ "ADD", "unbind", "remove window" },
+	{ "SET", "DEL", "close table" },
+	{ "SET", "remove window", "fdinfo" },
+	{ "VM end", "H_PUT_TCE", "unbind" },
+};
+
+/* What there is at the end */
+
+static size_t say_window(char *text, size_t size, struct hw *hw)
+{
+	size_t len = snprintf(text, size, "window: refs %d", hw->refs - 1);
+
+	for (int i = 0; i < ENTRIES; i++)
+		len += snprintf(text + len, size - len, " %lx/%lx",
+				(unsigned long)hw_now(hw, i), hw_view(hw, i));
+	return len + snprintf(text + len, size - len, ", ");
+}
+
+static unsigned long nr_views(const struct region *region)
+{
+	unsigned long nr = 0, ua;
+
+	for (int k = 0; k < WINDOWS; k++)
+		for (int i = 0; s.hw[k] && i < ENTRIES; i++) {
+			ua = hw_view(s.hw[k], i);
+			nr += ua - region->ua < region->size;
+		}
+	return nr;
+}
+
+static size_t say_table(char *text, size_t size, u64 liobn)
+{
+	struct kvm_vcpu vcpu = { .kvm = s.w.kvm };
+	size_t len = snprintf(text, size, "table:");
+
+	for (u64 i = 0; i < ENTRIES; i++)
+		if (!kvmppc_h_get_tce(&vcpu, liobn, i << 16))
+			len += snprintf(text + len, size - len, " %lx", vcpu.gpr4);
+	return len + snprintf(text + len, size - len, ", ");
+}
+
+static void tce_end(char *text, size_t size)
+{
+	size_t len = 0;
+
+	for (int k = 0; k < WINDOWS; k++)
+		if (s.hw[k])
+			len += say_window(text + len, size - len, s.hw[k]);
+	len += say_table(text + len, size - len, LIOBN);
+	len += say_table(text + len, size - len, OTHER_LIOBN);
+	for (int i = 0; i < 2; i++) {
+		struct region *region = region_nr(i);
+
+		EXPECT_EQ(max(region->mapped, 1) - 1, nr_views(region));
+		len += snprintf(text + len, size - len, "region %d: %ld, ", i,
+				region->mapped);
+	}
+	for (int i = 0; i < GROUPS; i++)
+		len += snprintf(text + len, size - len, "group %d: %s %zu, ", i,
+				s.group[i]->user.dead ? "dead" : "alive",
+				list_count_nodes(&s.group[i]->holder.attachments));
+	EXPECT_EQ(hw_stale(), 0);
+	/* They count in windows that they had. */
+	for (int i = 0; i < GROUPS; i++)
+		group_del(s.group[i]);
+	for (int k = 0; k < WINDOWS; k++)
+		if (s.hw[k])
+			__real_iommu_tce_table_put(&s.hw[k]->tbl);
+}
+
+const struct explore_suite explore_suite = {
+	.ops = ops,
+	.nr_ops = ARRAY_SIZE(ops),
+	.triples = triples,
+	.nr_triples = ARRAY_SIZE(triples),
+	.begin = tce_begin,
+	.end = tce_end,
+	.not_done = H_TOO_HARD,
+};
