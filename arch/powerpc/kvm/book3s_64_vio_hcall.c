@@ -151,15 +151,13 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
  * @mem: the one that has all of the memory slot that was mapped last, or NULL
  * @last: another one, that was looked up last, or NULL
  * @start: of what is known of @mem
- * @bytes: size of what is known of @mem
- * @room: the last address at which a page is all in it, counted from @start
+ * @room: the last address at which any hardware page is all in it, counted from @start
  */
 struct tce_regions {
 	struct mm_struct *mm;
 	struct mm_iommu_table_group_mem_t *mem;
 	struct mm_iommu_table_group_mem_t *last;
 	unsigned long start;
-	unsigned long bytes;
 	unsigned long room;
 };
 
@@ -212,7 +210,8 @@ static __always_inline void tce_begin(struct tce_regions *regions,
 		.mm = mm,
 		.mem = mem,
 		.start = mem ? slot->ua : ULONG_MAX,
-		.bytes = mem ? slot->bytes : 0,
+		/* No hardware page is larger than the table's, of which one is in the slot. */
+		.room = mem ? slot->bytes - (1UL << request->table->page_shift) : 0,
 	};
 }
 
@@ -225,7 +224,6 @@ tce_pass(const struct tce_request *request, const struct tce_link *link, u64 fir
 
 	lockdep_assert_held(tce_hw_lock(tbl));
 
-	regions->room = regions->bytes ? regions->bytes - (1UL << tbl->it_page_shift) : 0;
 	return (struct tce_pass){
 		.tbl = tbl,
 		.regions = regions,
@@ -250,7 +248,6 @@ tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shi
 	regions->last = regions->mem;
 	regions->mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
 	regions->start = ULONG_MAX;
-	regions->bytes = 0;
 	regions->room = 0;
 	return regions->mem;
 }
@@ -593,10 +590,11 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 /*
  * A large entry: one of the guest's is more than TCE_CHUNK of the hardware's
  *
- * It changes in pieces, with @large held: what other hypercalls on the table find is
- * old or new as a whole.  It is mapped only if it is not mapped, so that to undo is to
- * unmap, which cannot fail.  If groups or hardware tables come or go midway, some pieces
- * may be new and others old, until user space has done the whole request.
+ * It changes in pieces, with kvmppc_tce_table.large held: what other hypercalls on the
+ * table find is old or new as a whole.  It is mapped only if it is not mapped, so that
+ * to undo is to unmap, which cannot fail.  If groups or hardware tables come or go
+ * midway, some pieces may be new and others old, until user space has done the whole
+ * request.
  */
 
 /* Maps hardware entries that are not mapped: all, or none and says why. */
@@ -622,7 +620,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 			    unsigned long changes, bool undo)
 {
 	struct kvmppc_tce_table *table = request->table;
-	unsigned long ua, from = piece * TCE_CHUNK, nr;
+	unsigned long from = piece * TCE_CHUNK, all, nr, ua;
 	struct tce_regions regions;
 	struct tce_link *link;
 	struct tce_pass pass;
@@ -633,10 +631,10 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 	if (table->changes != changes)
 		return TCE_LEFT_GONE;
 	list_for_each_entry(link, &table->links, node) {
-		nr = max(1UL << link->shift, TCE_CHUNK);
-		if (from < nr)
+		all = max(1UL << link->shift, TCE_CHUNK);
+		if (from < all)
 			break;
-		from -= nr;
+		from -= all;
 	}
 
 	guard(rcu)();
@@ -693,9 +691,10 @@ static long tce_change_large(const struct tce_request *request, u64 i, unsigned 
 
 static long tce_change(const struct tce_request *request)
 {
+	bool pages = request->tces || request->value;
 	unsigned long changes = 0;
-	bool pages = request->tces || request->value, large;
 	u64 first = 0, npages;
+	bool large;
 	long reason;
 
 	while (first < request->npages) {
@@ -741,9 +740,9 @@ static long tce_answer(const struct tce_request *request, u64 liobn, u64 ioba,
 
 /*
  * The address of user space and the permissions that @tce maps, by the slot that was
- * used last; 0 if that does not do.  No slot has a generation after another has: an
- * update waits for RCU before what it took away may be used for something else, see
- * kvm_arch_flush_shadow_memslot().
+ * used last; 0 if that does not do.  The slot is there for as long as the VM's slots are
+ * of its generation.  Where one goes, KVM waits for RCU before user space may use for
+ * something else what was behind it: kvm_arch_flush_shadow_memslot().
  */
 static __always_inline unsigned long tce_fast_translate(const struct tce_request *request,
 							u64 tce)
