@@ -568,16 +568,6 @@ int user_open_pipe(void)
 	return shim_install(shim_file(&pipe_fops, NULL));
 }
 
-char *user_read_fdinfo(int fd)
-{
-	struct file *file = shim_fd(fd);
-	char *text = shim_show_fdinfo(file);
-
-	fput(file);
-	shim_return_to_user();
-	return text;
-}
-
 struct kvm *fake_kvm_seen(struct device *dev)
 {
 	return dev->vdev->kvm;

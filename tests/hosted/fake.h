@@ -96,8 +96,6 @@ int user_add(int dev, int fd);
 int user_del(int dev, int fd);
 int user_create_tce(int vm, int window);
 int user_set_tce(int dev, int group, int table);
-/* /proc/PID/fdinfo of an fd: the whole text, to be freed */
-char *user_read_fdinfo(int fd);
 
 /* What a test may look at */
 struct vfio_group *fake_group(int fd);

@@ -335,7 +335,14 @@ void mutex_lock(struct mutex *m)
 	if (m == shim_forbid)
 		SHIM_FAIL("%s is waited for", m->dep.name);
 	shim_dep_acquire(&m->dep);
+	WRITE_ONCE(m->waiting, true);
 	lock(&m->lock, &m->dep);
+	WRITE_ONCE(m->waiting, false);
+}
+
+bool shim_mutex_waiting(const struct mutex *m)
+{
+	return READ_ONCE(m->waiting);
 }
 
 int mutex_lock_killable(struct mutex *m)

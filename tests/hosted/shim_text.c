@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/seq_file.h>
 #include <linux/tracepoint.h>
 
@@ -61,7 +63,7 @@ size_t shim_seq_size(void)
 }
 
 /* As the kernel: once more, from the start, in twice the room.  Ours is small. */
-char *shim_show_fdinfo(struct file *file)
+static char *show_fdinfo(struct file *file)
 {
 	struct seq_file m = { .size = seq_size ?: 32 };
 
@@ -79,6 +81,19 @@ char *shim_show_fdinfo(struct file *file)
 		free(m.buf);
 		m.size *= 2;
 	}
+}
+
+char *shim_read_fdinfo(int fd)
+{
+	struct file *file = shim_fd(fd);
+	char *text;
+
+	if (!file)
+		return NULL;
+	text = file->f_op->show_fdinfo ? show_fdinfo(file) : NULL;
+	fput(file);
+	shim_return_to_user();
+	return text;
 }
 
 char *shim_cut_line(char *text, const char *key)

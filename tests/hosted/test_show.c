@@ -34,7 +34,7 @@
 /* All but the name of the VM, which is its address in the fake */
 static char *read_show(int dev)
 {
-	return shim_cut_line(user_read_fdinfo(dev), "vm");
+	return shim_cut_line(shim_read_fdinfo(dev), "vm");
 }
 
 static void expect_show(int dev, const char *want)
@@ -78,10 +78,10 @@ TEST(show_twice, "show: the VM outlives its fd, whose number is another VM's")
 	user_set_mm(2);
 	next = new_vm();
 	EXPECT_EQ(next.fd, vm.fd);
-	text = user_read_fdinfo(vm.dev);
+	text = shim_read_fdinfo(vm.dev);
 	EXPECT(strstr(text, name) == text);
 	free(text);
-	text = user_read_fdinfo(next.dev);
+	text = shim_read_fdinfo(next.dev);
 	EXPECT(!strstr(text, name));
 	free(text);
 	expect_show(vm.dev, VM(0, 0));
@@ -204,7 +204,7 @@ TEST(show_many, "show: many groups, each with users of its own")
 	for (int i = 0; i < MANY; i++)
 		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
 	expect_record(vm.dev, VM(300, 0));
-	text = user_read_fdinfo(vm.dev);
+	text = shim_read_fdinfo(vm.dev);
 	for (at = text; (at = strstr(at, USERS(0))); at++)
 		nr++;
 	EXPECT_EQ(nr, MANY);
@@ -334,14 +334,14 @@ TEST(show_work, "show: the text of many files costs less than three times its le
 
 	shim_set_seq_size(4096);
 	shim_seq_pieces();
-	free(user_read_fdinfo(vm.dev));
+	free(shim_read_fdinfo(vm.dev));
 	none = shim_seq_pieces();
 	EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
-	free(user_read_fdinfo(vm.dev));
+	free(shim_read_fdinfo(vm.dev));
 	one = shim_seq_pieces() - none;
 	for (int i = 1; i < MANY; i++)
 		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
-	free(user_read_fdinfo(vm.dev));
+	free(shim_read_fdinfo(vm.dev));
 	all = shim_seq_pieces() - none;
 	EXPECT(all < 3 * MANY * one + 16 * none);
 }
@@ -364,7 +364,7 @@ TEST(show_most, "show: of very many files only those that are shown cost anythin
 	}
 	shim_set_seq_size(4096);
 	before = shim_rescheds;
-	text = user_read_fdinfo(vm.dev);
+	text = shim_read_fdinfo(vm.dev);
 	EXPECT(shim_rescheds - before >= 1024);
 	EXPECT(shim_rescheds - before < 3 * 1024 + 16);
 	EXPECT(shim_seq_size() <= 262144);
@@ -403,7 +403,7 @@ TEST(show_changes, "show: files come and go while the text is made")
 	between.other = new_group(1).fd;
 	shim_set_seq_size(4096);
 	shim_at_resched = between_members;
-	text = user_read_fdinfo(vm.dev);
+	text = shim_read_fdinfo(vm.dev);
 	shim_at_resched = NULL;
 	EXPECT(between.waits >= 5);
 	for (int i = 0; i < 5; i++) {
@@ -428,7 +428,7 @@ TEST(show_killed, "show: stops when the reader is killed while it waits for the 
 	do {
 		before = shim_rescheds;
 		shim_fault_arm(++n);
-		free(user_read_fdinfo(vm.dev));
+		free(shim_read_fdinfo(vm.dev));
 		EXPECT_EQ(shim_rescheds - before, min(n - 1, 20));
 	} while (shim_fault_disarm());
 	/* Once at the start, and after each member */
@@ -444,7 +444,7 @@ TEST(show_full, "show: stops when the buffer is full")
 		EXPECT_EQ(user_add(vm.dev, new_group(GROUP_DEVICES).fd), 0);
 	shim_set_seq_size(MANY * 165);
 	before = shim_rescheds;
-	free(user_read_fdinfo(vm.dev));
+	free(shim_read_fdinfo(vm.dev));
 	EXPECT(shim_rescheds - before > MANY);
 	EXPECT(shim_rescheds - before < 2 * MANY);
 }

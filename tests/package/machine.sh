@@ -36,7 +36,8 @@ carry() {
 # With APPEND, the kernel's initramfs of the Debian comes first and is told this.
 in_machine() {
 	carry "$3"
-	# Newer DKMS moves Debian's modules away as long as there are others.
+	# If none is to be loaded, there may be none to look at: newer DKMS keeps Debian's
+	# own elsewhere until ours are removed.
 	modules="kvm vfio"
 	[ "$1" != none ] || modules=
 	for module in $modules; do

@@ -320,12 +320,12 @@ static long do_unmap_dma(void)
 
 	mutex_lock(&s.container_lock);
 	if (!s.removed) {
-		spin_lock(&s.hw[0]->tbl.pools[0].lock);
+		spin_lock(tce_hw_lock(&s.hw[0]->tbl));
 		ret = hw_view(s.hw[0], 0) ? 0 : -ENOENT;
 		shim_step("unmaps", NULL);
 		if (!ret)
 			hw_user_unmap(s.hw[0], 0);
-		spin_unlock(&s.hw[0]->tbl.pools[0].lock);
+		spin_unlock(tce_hw_lock(&s.hw[0]->tbl));
 	}
 	mutex_unlock(&s.container_lock);
 	shim_return_to_user();
@@ -388,16 +388,12 @@ static long do_create_table(void)
 
 static long do_show(void)
 {
-	struct file *file = shim_fd(s.table);
-	char *text;
+	char *text = shim_read_fdinfo(s.table);
 
-	if (!file)
+	if (!text)
 		return -EBADF;
-	text = shim_show_fdinfo(file);
 	EXPECT(strstr(text, "kvm-spapr-tce:\t1\n") == text);
 	free(text);
-	fput(file);
-	shim_return_to_user();
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "spapr_tce.h"
 #include "world.h"
 
 #define RW	PERMS
@@ -123,24 +124,39 @@ TEST(close_get, "close of a table waits for an H_GET_TCE that has found it")
 static struct {
 	struct world *w;
 	pthread_t thread;
-	bool started, closed;
+	bool started, over;
 } pieces;
+
+static void pieces_begin(struct world *w, void (*between)(void))
+{
+	pieces.w = w;
+	pieces.started = false;
+	pieces.over = false;
+	vcpu_between_pieces = between;
+}
+
+/* Starts the other thread at the first break.  False at all others */
+static bool pieces_start(void *(*other)(void *))
+{
+	if (pieces.started)
+		return false;
+	pieces.started = true;
+	pthread_create(&pieces.thread, NULL, other, pieces.w);
+	return true;
+}
 
 static void *pieces_close(void *arg)
 {
 	shim_close(pieces.w->table);
-	WRITE_ONCE(pieces.closed, true);
+	WRITE_ONCE(pieces.over, true);
 	return NULL;
 }
 
 static void pieces_closed(void)
 {
-	if (pieces.started)
-		return;
-	pieces.started = true;
-	pthread_create(&pieces.thread, NULL, pieces_close, NULL);
-	while (!shim_srcu_waiting(&pieces.w->kvm->srcu) && !READ_ONCE(pieces.closed))
-		sched_yield();
+	if (pieces_start(pieces_close))
+		while (!shim_srcu_waiting(&pieces.w->kvm->srcu) && !READ_ONCE(pieces.over))
+			sched_yield();
 }
 
 static void *pieces_delete(void *arg)
@@ -151,11 +167,8 @@ static void *pieces_delete(void *arg)
 
 static void pieces_deleted(void)
 {
-	if (pieces.started)
-		return;
-	pieces.started = true;
-	pthread_create(&pieces.thread, NULL, pieces_delete, NULL);
-	pthread_join(pieces.thread, NULL);
+	if (pieces_start(pieces_delete))
+		pthread_join(pieces.thread, NULL);
 }
 
 static unsigned long pieces_mapped(struct hw *hw)
@@ -173,8 +186,6 @@ static struct world pieces_world(const struct shape *shape)
 
 	for (u64 i = 0; i < shape->entries; i++)
 		EXPECT_EQ(world_put(&w, i, (GPA_A + i % 32 * MB) | RW), H_SUCCESS);
-	pieces.started = false;
-	pieces.closed = false;
 	return w;
 }
 
@@ -182,8 +193,7 @@ static void close_between(const struct shape *shape)
 {
 	struct world w = pieces_world(shape);
 
-	pieces.w = &w;
-	vcpu_between_pieces = pieces_closed;
+	pieces_begin(&w, pieces_closed);
 	EXPECT_EQ(world_stuff(&w, 0, 0, shape->entries), H_SUCCESS);
 	pthread_join(pieces.thread, NULL);
 	for (unsigned int k = 0; k < shape->nr_hw; k++)
@@ -207,10 +217,7 @@ TEST(close_list, "close of a table waits for a long H_PUT_TCE_INDIRECT")
 
 	for (u64 i = 0; i < ARRAY_SIZE(tces); i++)
 		tces[i] = (GPA_A + i % 32 * MB) | RW;
-	pieces.started = false;
-	pieces.closed = false;
-	pieces.w = &w;
-	vcpu_between_pieces = pieces_closed;
+	pieces_begin(&w, pieces_closed);
 	EXPECT_EQ(world_list(&w, 0, tces, ARRAY_SIZE(tces)), H_SUCCESS);
 	pthread_join(pieces.thread, NULL);
 	EXPECT_EQ(pieces_mapped(w.hw[0]), ARRAY_SIZE(tces) << 4);
@@ -222,8 +229,7 @@ static void delete_between(const struct shape *shape)
 {
 	struct world w = pieces_world(shape);
 
-	pieces.w = &w;
-	vcpu_between_pieces = pieces_deleted;
+	pieces_begin(&w, pieces_deleted);
 	EXPECT_EQ(world_stuff(&w, 0, 0, shape->entries), H_TOO_HARD);
 	EXPECT(pieces_mapped(w.hw[0]));
 	vcpu_between_pieces = NULL;
@@ -249,7 +255,6 @@ static struct world large_world(void)
 	struct world w = world_new(&between_large, 1);
 
 	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
-	pieces.started = false;
 	return w;
 }
 
@@ -258,8 +263,7 @@ TEST(delete_large, "a group is deleted in the middle of one large entry: H_TOO_H
 {
 	struct world w = large_world();
 
-	pieces.w = &w;
-	vcpu_between_pieces = pieces_deleted;
+	pieces_begin(&w, pieces_deleted);
 	EXPECT_EQ(world_put(&w, 1, 0), H_TOO_HARD);
 	EXPECT(pieces_mapped(w.hw[0]));
 	EXPECT(pieces_mapped(w.hw[0]) + pieces_mapped(w.hw[1]) < 4096 + 256);
@@ -274,18 +278,17 @@ static void *large_put(void *arg)
 	struct kvm_vcpu vcpu = { .kvm = w->kvm };
 
 	kvmppc_h_put_tce(&vcpu, LIOBN, world_ioba(w, 1), 0);
+	WRITE_ONCE(pieces.over, true);
 	return NULL;
 }
 
-/* Until it waits for the other one, or is through */
 static void large_races(void)
 {
-	if (pieces.started)
-		return;
-	pieces.started = true;
-	pthread_create(&pieces.thread, NULL, large_put, pieces.w);
-	for (int i = 0; i < 10000; i++)
-		sched_yield();
+	const struct mutex *large = &kvmppc_tce_find(pieces.w->kvm, LIOBN)->large;
+
+	if (pieces_start(large_put))
+		while (!shim_mutex_waiting(large) && !READ_ONCE(pieces.over))
+			sched_yield();
 }
 
 TEST(race_large, "a large entry is unmapped in the middle of its mapping: one or the other")
@@ -294,8 +297,7 @@ TEST(race_large, "a large entry is unmapped in the middle of its mapping: one or
 	u64 now;
 
 	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
-	pieces.w = &w;
-	vcpu_between_pieces = large_races;
+	pieces_begin(&w, large_races);
 	EXPECT_EQ(kvmppc_h_put_tce(&w.vcpu, LIOBN, world_ioba(&w, 1), GPA_B | RW), H_SUCCESS);
 	pthread_join(pieces.thread, NULL);
 	EXPECT_EQ(kvmppc_h_get_tce(&w.vcpu, LIOBN, world_ioba(&w, 1)), H_SUCCESS);

@@ -9,20 +9,10 @@
 #define RW	PERMS
 #define RO	TCE_PCI_READ
 
-static char *show(int table)
-{
-	struct file *file = shim_fd(table);
-	char *text = shim_show_fdinfo(file);
-
-	fput(file);
-	shim_return_to_user();
-	return text;
-}
-
 /* All but the name of the VM, which is its address in the fake */
 static void expect_show(int table, const char *want)
 {
-	char *text = shim_cut_line(show(table), "vm");
+	char *text = shim_cut_line(shim_read_fdinfo(table), "vm");
 
 	EXPECT_STR(text, want);
 	free(text);
@@ -52,7 +42,7 @@ static unsigned long count_of(const char *text, const char *key)
 
 static struct tally tally(int table)
 {
-	char *text = show(table);
+	char *text = shim_read_fdinfo(table);
 	struct tally t;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
@@ -452,7 +442,7 @@ TEST(show_tables, "show: several tables, hardware tables and VMs")
 		    "kvm-spapr-tce:\t1\nvm-pid:\t1002\nliobn:\t0x80000001\n"
 		    "window:\t0x0 0x1000\npage-size:\t4096\nhardware:\t0\n" NO_COUNTS);
 	EXPECT_EQ(world_get(&w, 3), 0);
-	text = show(w.table);
+	text = shim_read_fdinfo(w.table);
 	found = strstr(text, "page-size:");
 	EXPECT(found && strstr(found, first ?
 		"page-size:\t65536\ngroup:\t0 live\ngroup:\t1 live\n"

@@ -219,42 +219,36 @@ TEST(sweep_region, "a page midway is in no region: old or new as a whole")
 }
 
 /* Long requests can be interrupted; then a part of them is done. */
-TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
+/* Unmaps all with the first thing that can fail or be interrupted doing so, the second, ... */
+static void sweep_signals(const struct shape *shape, int points, int least)
 {
-	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };
-	struct world w = world_new(&large, 1);
+	struct world w = world_new(shape, 1);
 	struct snapshot before;
 	int stopped = 0;
 	long ret;
 
-	for (int n = 1; n < 30; n++) {
+	for (int n = 1; n <= points; n++) {
 		snapshot_take(&w, &before);
 		shim_fault_arm(n);
-		ret = world_stuff(&w, 0, n & 1 ? 0x120 : 0, w.shape.entries);
+		ret = world_stuff(&w, 0, n & 1 ? 0x120 : 0, shape->entries);
 		stopped += shim_fault_disarm() && ret == H_TOO_HARD;
 		world_check(&w, &before, 0, NULL, n & 1 ? 0x120 : 0,
-			    w.shape.entries, ret == H_SUCCESS);
+			    shape->entries, ret == H_SUCCESS);
 		snapshot_drop(&before);
 	}
-	EXPECT(stopped >= 10);
+	EXPECT(stopped >= least);
+}
+
+TEST(sweep_signal, "H_STUFF_TCE of a large table stops for a signal")
+{
+	static const struct shape large = { 16, 0, 8000, 1, { 16 }, { 0 } };
+
+	sweep_signals(&large, 29, 10);
 }
 
 TEST(sweep_signal_large, "a list of few large entries stops for a signal")
 {
 	static const struct shape large = { 24, 0, 3, 1, { 12 }, { 4096 } };
-	struct world w = world_new(&large, 1);
-	struct snapshot before;
-	int stopped = 0;
-	long ret;
 
-	for (int n = 1; n < 5; n++) {
-		snapshot_take(&w, &before);
-		shim_fault_arm(n);
-		ret = world_stuff(&w, 0, n & 1 ? 0x120 : 0, w.shape.entries);
-		stopped += shim_fault_disarm() && ret == H_TOO_HARD;
-		world_check(&w, &before, 0, NULL, n & 1 ? 0x120 : 0,
-			    w.shape.entries, ret == H_SUCCESS);
-		snapshot_drop(&before);
-	}
-	EXPECT(stopped);
+	sweep_signals(&large, 4, 1);
 }

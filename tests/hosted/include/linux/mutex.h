@@ -10,6 +10,7 @@
 struct mutex {
 	pthread_mutex_t lock;
 	struct shim_dep dep;
+	bool waiting;
 };
 
 #define DEFINE_MUTEX(mutex_name)					\
@@ -26,6 +27,8 @@ void mutex_lock(struct mutex *m);
 /* -EINTR where a test has the caller killed: shim_fault() */
 int mutex_lock_killable(struct mutex *m);
 void mutex_unlock(struct mutex *m);
+/* Is a thread about to lock what another one holds? */
+bool shim_mutex_waiting(const struct mutex *m);
 
 /* What must not be locked, for a test, or NULL */
 extern struct mutex *shim_forbid;

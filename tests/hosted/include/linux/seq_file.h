@@ -34,8 +34,8 @@ static inline bool seq_has_overflowed(struct seq_file *m)
 	return m->overflow;
 }
 
-/* Reads /proc/PID/fdinfo of @file: what is to be freed */
-char *shim_show_fdinfo(struct file *file);
+/* Reads /proc/PID/fdinfo/@fd: what is to be freed; NULL if there is no fd, or no text */
+char *shim_read_fdinfo(int fd);
 /* Takes the line of @key out of @text, which must have one. */
 char *shim_cut_line(char *text, const char *key);
 /* Of the first buffer, from now on; 0: as at first, which is too small for all */

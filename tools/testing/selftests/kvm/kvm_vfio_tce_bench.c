@@ -9,9 +9,9 @@
  *	one	one group
  *	shared	two groups in one container, so with one hardware table
  *	each	two groups, each with a container and a hardware table of its own
- * TABLES is how many the VM has, 1 by default.  The guest uses the oldest.
  *	boot	one group, and a new window of 1 GiB with pages of 1 << SHIFT bytes, all of which
  *		the guest maps, as Linux does when it boots: by lists
+ * TABLES is how many the VM has, 1 by default.  The guest uses the oldest.
  *
  * Prints lines "NAME TICKS", per hypercall.  The cheapest of some rounds counts.
  */
