@@ -74,6 +74,17 @@ TRACE_EVENT(kvm_vfio_coherency,
 #ifdef CONFIG_SPAPR_TCE_IOMMU
 #include <asm/kvm_spapr_tce.h>
 
+/* Tracers that read the formats of events get the values with them. */
+TRACE_DEFINE_ENUM(TCE_LEFT_TABLE);
+TRACE_DEFINE_ENUM(TCE_LEFT_ADDRESS);
+TRACE_DEFINE_ENUM(TCE_LEFT_LIST);
+TRACE_DEFINE_ENUM(TCE_LEFT_GONE);
+TRACE_DEFINE_ENUM(TCE_LEFT_CONTAINER);
+TRACE_DEFINE_ENUM(TCE_LEFT_MEMORY);
+TRACE_DEFINE_ENUM(TCE_LEFT_NOMEM);
+TRACE_DEFINE_ENUM(TCE_LEFT_SIZE);
+TRACE_DEFINE_ENUM(TCE_LEFT_SIGNAL);
+
 /* For struct trace_print_flags */
 #define TCE_LEFT_NAMES					\
 	{ TCE_LEFT_TABLE,	"table" },		\

@@ -14,22 +14,35 @@ struct iommu_table_group;
 struct kvm;
 struct vfio_external_user;
 
-/*
- * What becomes of a TCE hypercall; all but the first two are left to user space.  Not
- * an enum, for who reads the formats of tracepoints.
+/**
+ * enum kvm_spapr_tce_outcome - what becomes of a TCE hypercall
+ * @TCE_DONE: all of it is done
+ * @TCE_REFUSED: the guest gets an error
+ * @TCE_LEFT_TABLE: this and what follows are left to user space; no such table here
+ * @TCE_LEFT_ADDRESS: a page is misaligned, or not in one slot for it
+ * @TCE_LEFT_LIST: the list cannot be read, or moved meanwhile
+ * @TCE_LEFT_GONE: a group, or its window, is gone
+ * @TCE_LEFT_CONTAINER: it is not preregistered (v1), or of another mm
+ * @TCE_LEFT_MEMORY: a page is of no region, or a hardware table refused it
+ * @TCE_LEFT_NOMEM: no memory for the list, or to read back
+ * @TCE_LEFT_SIZE: too many hardware entries at once
+ * @TCE_LEFT_SIGNAL: a signal for the thread, in a long request
+ * @TCE_NR_OUTCOMES: number of the above
  */
-#define TCE_DONE		0
-#define TCE_REFUSED		1	/* the guest gets an error */
-#define TCE_LEFT_TABLE		2	/* no such table here */
-#define TCE_LEFT_ADDRESS	3	/* a page misaligned, or not in one slot for it */
-#define TCE_LEFT_LIST		4	/* the list cannot be read, or moved meanwhile */
-#define TCE_LEFT_GONE		5	/* a group, or its window, is gone */
-#define TCE_LEFT_CONTAINER	6	/* not preregistered (v1), or of another mm */
-#define TCE_LEFT_MEMORY		7	/* of no region, or refused by a hardware table */
-#define TCE_LEFT_NOMEM		8	/* none for the list, or to read back */
-#define TCE_LEFT_SIZE		9	/* too many hardware entries at once */
-#define TCE_LEFT_SIGNAL		10	/* for the thread, in a long request */
-#define TCE_NR_OUTCOMES		11
+enum kvm_spapr_tce_outcome {
+	TCE_DONE,
+	TCE_REFUSED,
+	TCE_LEFT_TABLE,
+	TCE_LEFT_ADDRESS,
+	TCE_LEFT_LIST,
+	TCE_LEFT_GONE,
+	TCE_LEFT_CONTAINER,
+	TCE_LEFT_MEMORY,
+	TCE_LEFT_NOMEM,
+	TCE_LEFT_SIZE,
+	TCE_LEFT_SIGNAL,
+	TCE_NR_OUTCOMES
+};
 
 /**
  * struct kvm_spapr_tce_holder - a held VFIO group, as the TCE code knows it

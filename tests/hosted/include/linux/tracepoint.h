@@ -17,6 +17,7 @@ void shim_trace(const char *name, const char *fmt, ...);
 #define TP_STRUCT__entry(...)		__VA_ARGS__
 #define TP_fast_assign(...)		__VA_ARGS__
 #define TP_printk(...)			__VA_ARGS__
+#define TRACE_DEFINE_ENUM(name)		_Static_assert((name) + 1, #name)
 #define __field(type, name)		type name;
 
 #define DECLARE_EVENT_CLASS(id, proto, args, fields, assign, print)	\

@@ -299,6 +299,19 @@ TEST_F(defect30, events)
 		TH_LOG("%s", text);
 }
 
+/* A tracer of the event gets the reasons as numbers with their names: contract 8.6. */
+TEST_F(defect30, format_of_the_reasons)
+{
+	char text[8192] = "";
+	FILE *format = fopen("/sys/kernel/tracing/events/kvm_vfio/kvm_vfio_tce_fallback/format", "r");
+
+	ASSERT_NE(NULL, format);
+	EXPECT_NE(0, fread(text, 1, sizeof(text) - 1, format));
+	fclose(format);
+	EXPECT_NE(NULL, strstr(text, "{ 2, \"table\" }")) TH_LOG("%s", text);
+	EXPECT_NE(NULL, strstr(text, "{ 10, \"signal\" }")) TH_LOG("%s", text);
+}
+
 /*
  * A container without preregistered memory
  */
