@@ -2,6 +2,8 @@
 /*
  * External users of VFIO files
  *
+ * Copyright (C) 2026 the authors of kvm-vfio
+ *
  * Theory of operation
  *
  * Kernel code outside VFIO, such as KVM, may act on the IOMMU on behalf of the

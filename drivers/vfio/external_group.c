@@ -2,6 +2,8 @@
 /*
  * External users of VFIO groups, see external.c
  *
+ * Copyright (C) 2026 the authors of kvm-vfio
+ *
  * group->group_lock guards the list of a group's users, their counts in
  * group->container_users, and the change of a user from alive to dead.
  * SET_CONTAINER, UNSET_CONTAINER, the release of the file and the last device

@@ -2,6 +2,8 @@
 /*
  * KVM-VFIO pseudo device: which VFIO files a VM holds, and what follows from it
  *
+ * Copyright (C) 2026 the authors of kvm-vfio
+ *
  * User space creates at most one such device per VM and adds to it the VFIO
  * groups (or device cdevs) whose devices the guest drives.  For each of them
  * KVM becomes an external user (see drivers/vfio/external.c): the file is

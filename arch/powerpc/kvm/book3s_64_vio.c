@@ -2,6 +2,8 @@
 /*
  * TCE tables of a VM (LIOBNs), and what is attached to them
  *
+ * Copyright (C) 2026 the authors of kvm-vfio
+ *
  * A guest programs its IOMMU by hypercalls that name a table and put entries
  * into it.  User space makes the tables, and, through the KVM-VFIO device, has them
  * attached to hardware tables of the VFIO groups that the VM holds; from then on an

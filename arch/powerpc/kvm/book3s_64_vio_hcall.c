@@ -3,6 +3,8 @@
  * H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE: LoPAPR, "TCE hypervisor
  * calls".  What they work on is in book3s_64_vio.c.
  *
+ * Copyright (C) 2026 the authors of kvm-vfio
+ *
  * Everything here is input of a guest.  There are two ways through this file:
  *
  *	tce_fast()	a single entry of a table with one hardware table behind it, of the
