@@ -146,7 +146,7 @@ tests-there:
 .PHONY: tests-%
 tests-%:
 	@mkdir -p $(B)/tests/$*
-	@$(MAKE) -s -f tools/testing/selftests/kvm/kvm_vfio.mk all \
+	@$(MAKE) -s -j$(shell nproc) -f tools/testing/selftests/kvm/kvm_vfio.mk all \
 		CC=$(cross-$*)gcc OUTPUT=$(B)/tests/$* KSRC=$(B)/linux \
 		KHDR_INCLUDES="-isystem $(B)/uapi/$(karch-$*)/usr/include"
 	@$(MAKE) -s $(addprefix $(B)/tests/$*/command/,hold json kvm-vfio)

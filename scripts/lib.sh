@@ -5,6 +5,7 @@
 #
 # BASE            a kernel of scripts/bases, 6.12 by default
 # ARCH            x86_64, ppc64le, or both, which is the default
+# FLAVOUR         of their kernels only these: x86_64, ppc64le, ppc64le-64k
 # KVM_VFIO_CACHE  downloads and unpacked packages, shared by all clones
 # KVM_VFIO_BUILD  everything built from this clone
 
@@ -67,7 +68,12 @@ base_gcc() { base_lines | awk 'NR == 1 { print $3 }'; }
 
 # The names that Debian and kbuild have for our flavours.
 flavour_arch() { echo "${1%-64k}"; }
-arch_flavours() { case $1 in x86_64) echo x86_64 ;; *) echo ppc64le ppc64le-64k ;; esac; }
+arch_flavours() {
+	case $1 in x86_64) set -- x86_64 ;; *) set -- ppc64le ppc64le-64k ;; esac
+	for one; do
+		case " ${FLAVOUR:-$flavours} " in *" $one "*) echo "$one" ;; esac
+	done
+}
 flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; *) echo ppc64el ;; esac; }
 flavour_image() {
 	case $1 in
