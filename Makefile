@@ -74,6 +74,11 @@ check-everything: deps
 check-hosted: deps
 	@ONLY=^hosted tests/check tests/lists/check-quick
 
+## make coverage       which of our lines and branches these tests take; what is left is told
+.PHONY: coverage
+coverage: deps
+	@tests/hosted/coverage
+
 ## make check-stock    the same tests on Debian's modules: known defects must show
 .PHONY: check-stock
 check-stock: deps

@@ -31,18 +31,35 @@ void test_register(struct test *test)
 	nr_tests++;
 }
 
-void shim_fail(const char *file, int line, const char *fmt, ...)
+static void fail(const char *file, int line, const char *fmt, va_list args)
 {
 	const char *base = strrchr(file, '/');
 	char text[512];
-	va_list args;
 
 	if (__atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED) > 20)
 		return;
-	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	printf("# %s:%d: %s\n", base ? base + 1 : file, line, text);
+}
+
+void shim_fail(const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fail(file, line, fmt, args);
+	va_end(args);
+}
+
+void shim_check(bool good, const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+
+	if (good)
+		return;
+	va_start(args, fmt);
+	fail(file, line, fmt, args);
+	va_end(args);
 }
 
 unsigned int test_failures(void)

@@ -103,6 +103,19 @@ TEST(create, "CREATE_DEVICE: EBUSY while one exists, 0 after its close")
 	EXPECT_EQ(user_has_attr(other.dev, 1, 1), 0);
 }
 
+/* Contract 2.5: The one device is of this kind; KVM has others. */
+TEST(create_others, "CREATE_DEVICE: a device of another kind does not matter")
+{
+	static const struct kvm_device_ops ops = { .name = "other" };
+	struct kvm_device other = { .ops = &ops };
+	int fd = user_create_vm();
+
+	list_add(&other.vm_node, &fake_vm(fd)->devices);
+	EXPECT(user_create_device(fd, false) >= 0);
+	EXPECT_EQ(user_create_device(fd, false), -EBUSY);
+	list_del(&other.vm_node);
+}
+
 /* The fd of the device pins the VM. */
 TEST(pins_vm, "the fd of the device pins the VM")
 {

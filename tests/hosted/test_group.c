@@ -233,6 +233,8 @@ TEST(iommufd_pins, "group on an iommufd: ADD pins it; EINVAL once it is gone")
 	EXPECT_EQ(user_open_group(group.ig), -EBUSY);
 	host_take_back(group.ig, false);
 	EXPECT_EQ(user_add(other.dev, dup), -EINVAL);
+	/* Dead users keep nothing. */
+	EXPECT_EQ(user_unset_container(dup), 0);
 	EXPECT_EQ(shim_close(dup), 0);
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	EXPECT_EQ(counts.groups, 0);

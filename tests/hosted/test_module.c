@@ -2,6 +2,8 @@
 /* KVM and vfio.ko, which may not be loaded or may be stock's: contract 1 */
 #include "setup.h"
 
+#include "kvm/vfio.h"
+
 /* Any VFIO file that can be added; its fd. */
 static int vfio_file(void)
 {
@@ -97,4 +99,16 @@ TEST(exist_first, "EEXIST comes before any question to vfio.ko")
 	calls = counts.api_calls;
 	EXPECT_EQ(user_add(vm.dev, file), -EEXIST);
 	EXPECT_EQ(counts.api_calls, calls);
+}
+
+/* KVM is unloaded, or its init fails after this: nothing of the device is left. */
+TEST(unload, "no KVM-VFIO device after kvm_vfio_ops_exit(): ENODEV")
+{
+	int vm = user_create_vm();
+
+	EXPECT_EQ(user_create_device(vm, true), 0);
+	kvm_vfio_ops_exit();
+	EXPECT_EQ(user_create_device(vm, true), -ENODEV);
+	EXPECT_EQ(kvm_vfio_ops_init(), 0);
+	EXPECT_EQ(user_create_device(vm, true), 0);
 }

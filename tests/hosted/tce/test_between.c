@@ -272,6 +272,33 @@ TEST(delete_large, "a group is deleted in the middle of one large entry: H_TOO_H
 	world_check_counts(&w);
 }
 
+static void *pieces_unbind(void *arg)
+{
+	group_revoke(pieces.w->group[0]);
+	return NULL;
+}
+
+static void pieces_unbound(void)
+{
+	if (pieces_start(pieces_unbind))
+		pthread_join(pieces.thread, NULL);
+}
+
+/* Contract 4.26: Nothing changes in a window of a dead group, nor is it put back. */
+TEST(unbind_large, "a group is unbound in the middle of one large entry: H_TOO_HARD")
+{
+	struct world w = large_world();
+
+	pieces_begin(&w, pieces_unbound);
+	EXPECT_EQ(world_put(&w, 1, 0), H_TOO_HARD);
+	EXPECT(pieces_mapped(w.hw[0]));
+	EXPECT_EQ(world_put(&w, 1, 0), H_TOO_HARD);
+	group_del(w.group[0]);
+	EXPECT_EQ(world_put(&w, 1, 0), H_SUCCESS);
+	EXPECT_EQ(pieces_mapped(w.hw[1]), 0);
+	world_check_counts(&w);
+}
+
 static void *large_put(void *arg)
 {
 	struct world *w = arg;

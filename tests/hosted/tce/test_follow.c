@@ -589,6 +589,23 @@ TEST(follow_again, "SET again: a group that has the hardware table by now gets i
 	}
 }
 
+/* What the table has for others stays. */
+TEST(follow_again_failed, "SET of another group without memory: the hardware table of the first stays")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct iommu_group *b = group_new(1);
+
+	EXPECT_EQ(group_add(w.kvm, b), 0);
+	group_set_window(b, 1, w.hw[0]);
+	shim_fault_arm(1);
+	EXPECT_EQ(vm_attach(w.kvm, b, w.table), -ENOMEM);
+	EXPECT(shim_fault_disarm());
+	EXPECT(list_empty(&b->holder.attachments));
+	EXPECT_EQ(w.hw[0]->refs, 2);
+	EXPECT_EQ(world_put(&w, 0, GPA_A | PERMS), H_SUCCESS);
+	EXPECT(hw_now(w.hw[0], 0));
+}
+
 /* Contract 1.16: the n-th group costs as much as the first one. */
 TEST(follow_many, "ADD does not walk the groups that are held")
 {

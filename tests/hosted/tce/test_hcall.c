@@ -434,6 +434,45 @@ TEST(slot_changes, "a slot is deleted, moved, read-only: nothing is put by what 
 	put(&w, 2, (GPA_A + MB) | RW, H_TOO_HARD, -1);
 }
 
+/* Its pages are not to be used any more, nor what it has of a list. */
+TEST(slot_going, "a slot that is being deleted: H_TOO_HARD")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct kvm_memslots *slots = w.kvm->memslots[0];
+	u64 tces[2] = { GPA_A | RW, 0 };
+
+	put(&w, 0, GPA_B | RW, H_SUCCESS, 1);
+	slots->slots[4].flags |= KVM_MEMSLOT_INVALID;
+	slots->generation++;
+	list(&w, 0, tces, 2, H_TOO_HARD, -1);
+	slots->slots[0].flags |= KVM_MEMSLOT_INVALID;
+	slots->generation++;
+	put(&w, 0, GPA_A | RW, H_TOO_HARD, -1);
+}
+
+/*
+ * Contract 4.24: The generation of a VM's slots is 0 before there is one, as is that of no
+ * slot.  In the userspace view, address 0 stands for an entry that is not mapped.
+ */
+TEST(slot_none, "no slot at all, or one at address 0: H_TOO_HARD, on the fast path, too")
+{
+	struct kvm *kvm = vm_new();
+	struct kvm_vcpu vcpu = { .kvm = kvm };
+	int table = vm_table(kvm, LIOBN, 16, 0, 4);
+	struct iommu_group *group = group_new(1);
+	struct hw *hw = hw_new(16, 0, 4 << 16, 0);
+
+	region_new(0, MB, 16);
+	group_set_window(group, 0, hw);
+	EXPECT_EQ(vm_attach(kvm, group, table), 0);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x550), H_SUCCESS);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, 0x10000 | RW), H_TOO_HARD);
+	EXPECT_EQ(hw_now(hw, 0), 0);
+	vm_slot(kvm, 0, 0, MB, 0, 0);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu, LIOBN, 0, RW), H_TOO_HARD);
+	EXPECT_EQ(hw_now(hw, 0), 0);
+}
+
 /* The device may have written to what it could write to, and to nothing else. */
 TEST(dirty, "pages of entries with write permission are dirty afterwards")
 {

@@ -100,6 +100,8 @@ TEST(mapping, "mmap: faults give the table's pages, SIGBUS after its end")
 	__free_page(vmf.page);
 }
 
+static const struct file_operations no_table_fops;
+
 /* Contract 4.8, 4.9 */
 TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 {
@@ -109,16 +111,19 @@ TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 	int large = vm_table(kvm, 2, 16, 1UL << 59, 65);
 	int away = vm_table(kvm, 3, 16, 1UL << 58, 64);
 	int foreign = vm_table(other, LIOBN, 16, 1UL << 59, 64);
+	int no_table = shim_install(shim_file(&no_table_fops, NULL));
 	struct iommu_group *group = group_new(1), *mdev = group_new(-EPERM);
 	struct hw *hw = hw_new(16, 1UL << 59, 64 << 16, 0);
 	struct iommu_table_ops none = *hw->tbl.it_ops;
 	const struct iommu_table_ops *ops = hw->tbl.it_ops;
+	__be64 *view;
 
 	free(mdev->data);
 	mdev->data = NULL;
 	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
 	group_set_window(group, 1, hw);
 	EXPECT_EQ(vm_attach(kvm, mdev, table), -EINVAL);
+	EXPECT_EQ(vm_attach(kvm, group, no_table), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, foreign), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, small), -EINVAL);
 	EXPECT_EQ(vm_attach(kvm, group, large), -EINVAL);
@@ -128,11 +133,18 @@ TEST(attach_errors, "attach: EINVAL, EPERM, EINVAL, in this order")
 	EXPECT_EQ(vm_attach(kvm, group, away), -EPERM);
 	EXPECT_EQ(vm_attach(kvm, group, table), -EPERM);
 	group->user.preregistered = 1;
-	/* One of the host's own tables */
+	/* What the host's own tables do not have */
 	none.useraddrptr = NULL;
 	hw->tbl.it_ops = &none;
 	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
+	none = *ops;
+	none.xchg_no_kill = NULL;
+	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
 	hw->tbl.it_ops = ops;
+	view = hw->tbl.it_userspace;
+	hw->tbl.it_userspace = NULL;
+	EXPECT_EQ(vm_attach(kvm, group, table), -EINVAL);
+	hw->tbl.it_userspace = view;
 	EXPECT_EQ(hw->refs, 1);
 	EXPECT_EQ(vm_attach(kvm, group, table), 0);
 	EXPECT_EQ(hw->refs, 2);
@@ -380,4 +392,78 @@ TEST(shared_hw, "two tables, in two VMs, on one hardware table")
 	EXPECT_EQ(kvmppc_h_stuff_tce(&vcpu, 9, 0, 0, 100), H_SUCCESS);
 	EXPECT_EQ(region_nr(0)->mapped, 1);
 	world_check_counts(&w);
+}
+
+static struct hlist_head *bucket(struct kvm *kvm, u64 liobn)
+{
+	static DECLARE_HASHTABLE(tables, 10);
+
+	return shim_bucket(tables, ARRAY_SIZE(tables), (unsigned long)kvm ^ hash_64(liobn, 64));
+}
+
+static void expect_own(struct kvm *kvm, u64 liobn, u64 value)
+{
+	struct kvm_vcpu vcpu = { .kvm = kvm };
+
+	EXPECT_EQ(kvmppc_h_get_tce(&vcpu, liobn, 0), H_SUCCESS);
+	EXPECT_EQ(vcpu.gpr4, value);
+}
+
+/* All tables of all VMs are in one hash. */
+TEST(same_bucket, "tables that share a bucket of the hash: each has its own entries")
+{
+	struct kvm *a = vm_new(), *b = vm_new();
+	struct kvm_vcpu vcpu_a = { .kvm = a }, vcpu_b = { .kvm = b };
+	u64 first = 1, second = 2, third = 1;
+
+	while (bucket(a, second) != bucket(a, first))
+		second++;
+	while (bucket(b, third) != bucket(a, first))
+		third++;
+	EXPECT(vm_table(a, first, 12, 0, 1) >= 0);
+	EXPECT(vm_table(a, second, 12, 0, 1) >= 0);
+	EXPECT(vm_table(b, third, 12, 0, 1) >= 0);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu_a, first, 0, 0x110), H_SUCCESS);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu_a, second, 0, 0x220), H_SUCCESS);
+	EXPECT_EQ(kvmppc_h_put_tce(&vcpu_b, third, 0, 0x330), H_SUCCESS);
+	expect_own(a, first, 0x110);
+	expect_own(a, second, 0x220);
+	expect_own(b, third, 0x330);
+}
+
+/* Contract 4.12: Only what is gone is replaced, and only for those that live. */
+TEST(attach_both, "attach again, to another window: one that is still there stays")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct hw *old = w.hw[0], *new = hw_new(16, 0, 1200 << 16, 0);
+	struct iommu_group *other = group_new(1), *groups[] = { w.group[0], other };
+
+	for (int i = 0; i < 2; i++) {
+		group_set_window(groups[i], 1, old);
+		group_set_window(groups[i], 0, new);
+	}
+	EXPECT_EQ(vm_attach(w.kvm, other, w.table), 0);
+	EXPECT_EQ(list_count_nodes(&w.group[0]->holder.attachments), 2);
+	EXPECT_EQ(list_count_nodes(&other->holder.attachments), 2);
+	EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
+	EXPECT(hw_now(old, 0) & PERMS);
+	EXPECT(hw_now(new, 0) & PERMS);
+	group_revoke(other);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), 0);
+	EXPECT_EQ(list_count_nodes(&other->holder.attachments), 2);
+	EXPECT_EQ(world_put(&w, 0, GPA_B | RW), H_TOO_HARD);
+	group_del(other);
+	EXPECT_EQ(world_put(&w, 0, GPA_B | RW), H_SUCCESS);
+}
+
+/* Contract 4.16: The window is open, for other groups. */
+TEST(slot_empty, "a group that no longer has the window: H_TOO_HARD")
+{
+	struct world w = world_new(&shape_plain, 1);
+
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	group_set_window(w.group[0], 0, NULL);
+	expect_stopped(&w);
+	group_set_window(w.group[0], 0, w.hw[0]);
+	EXPECT_EQ(world_put(&w, 1, GPA_B | RW), H_SUCCESS);
 }

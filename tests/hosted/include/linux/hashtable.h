@@ -53,13 +53,16 @@ static inline void hash_del(struct hlist_node *node)
 #define hash_add(table, node, key) \
 	shim_hash_add(shim_bucket(table, ARRAY_SIZE(table), key), node)
 
-#define shim_entry(node, type, member) ({				\
-	struct hlist_node *_node = (node);				\
-									\
-	if (_node)							\
-		shim_count_probe();					\
-	_node ? container_of(_node, type, member) : NULL;		\
-})
+static inline void *shim_hash_entry(struct hlist_node *node, size_t offset)
+{
+	if (!node)
+		return NULL;
+	shim_count_probe();
+	return (char *)node - offset;
+}
+
+#define shim_entry(node, type, member) \
+	((type *)shim_hash_entry(node, offsetof(type, member)))
 
 #define hash_for_each_possible(table, obj, member, key)			\
 	for (obj = shim_entry(shim_bucket(table, ARRAY_SIZE(table),	\

@@ -57,10 +57,13 @@ static inline size_t list_count_nodes(struct list_head *head)
 	return nr;
 }
 
+static inline bool list_is_singular(const struct list_head *head)
+{
+	return !list_empty(head) && head->next == head->prev;
+}
+
 #define list_first_entry_or_null(head, type, member) \
 	(list_empty(head) ? NULL : list_first_entry(head, type, member))
-#define list_is_singular(head) \
-	(!list_empty(head) && (head)->next == (head)->prev)
 #define list_first_entry(head, type, member) \
 	container_of((head)->next, type, member)
 

@@ -29,19 +29,11 @@ void shim_yield_seed(unsigned int seed);
 
 #define lockdep_is_held(l)	shim_dep_held(&(l)->dep)
 
-#define lockdep_assert(cond) do {					\
-	if (!(cond))							\
-		SHIM_FAIL("%s: %s", __func__, #cond);			\
-} while (0)
-
-#define lockdep_assert_held(l) do {					\
-	if (!shim_dep_held(&(l)->dep))					\
-		SHIM_FAIL("%s: %s is not held", __func__, #l);		\
-} while (0)
-
-#define lockdep_assert_not_held(l) do {					\
-	if (shim_dep_held(&(l)->dep))					\
-		SHIM_FAIL("%s: %s is held", __func__, #l);		\
-} while (0)
+#define lockdep_assert(cond) \
+	SHIM_CHECK(cond, "%s: %s", __func__, #cond)
+#define lockdep_assert_held(l) \
+	SHIM_CHECK(lockdep_is_held(l), "%s: %s is not held", __func__, #l)
+#define lockdep_assert_not_held(l) \
+	SHIM_CHECK(!lockdep_is_held(l), "%s: %s is held", __func__, #l)
 
 #endif

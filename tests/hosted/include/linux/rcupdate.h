@@ -21,11 +21,8 @@ extern void (*shim_rcu_leave)(void);
 #define rcu_assign_pointer(p, v)	__atomic_store_n(&(p), v, __ATOMIC_RELEASE)
 #define RCU_INIT_POINTER(p, v)		rcu_assign_pointer(p, v)
 
-#define RCU_LOCKDEP_WARN(cond, text)					\
-	do {								\
-		if (cond)						\
-			SHIM_FAIL("%s: %s", __func__, text);		\
-	} while (0)
+#define RCU_LOCKDEP_WARN(cond, text) \
+	SHIM_CHECK(!(cond), "%s: %s", __func__, text)
 
 typedef int shim_guard_rcu_t;
 

