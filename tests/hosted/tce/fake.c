@@ -282,6 +282,8 @@ struct page *alloc_page(int flags)
 	struct page *page;
 
 	shim_might_sleep("alloc_page");
+	if (shim_at_allocation)
+		shim_at_allocation();
 	if (shim_fault("alloc_page"))
 		return NULL;
 	page = calloc(1, sizeof(*page));

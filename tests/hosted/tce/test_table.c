@@ -467,3 +467,28 @@ TEST(slot_empty, "a group that no longer has the window: H_TOO_HARD")
 	group_set_window(w.group[0], 0, w.hw[0]);
 	EXPECT_EQ(world_put(&w, 1, GPA_B | RW), H_SUCCESS);
 }
+
+static struct vm_fault *fault_meanwhile;
+
+static void fault_now(void)
+{
+	shim_at_allocation = NULL;
+	EXPECT_EQ(fault_meanwhile->vma->vm_ops->fault(fault_meanwhile), 0);
+}
+
+TEST(mapping_meanwhile, "mmap: a fault between two steps of a hypercall: both have one page")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct file *file = shim_fd(w.table);
+	struct vm_area_struct vma = { .vm_file = file };
+	struct vm_fault vmf = { .vma = &vma };
+
+	EXPECT_EQ(file->f_op->mmap(file, &vma), 0);
+	fault_meanwhile = &vmf;
+	shim_at_allocation = fault_now;
+	EXPECT_EQ(world_put(&w, 3, GPA_A | RW), H_SUCCESS);
+	EXPECT_EQ(((u64 *)page_address(vmf.page))[3], GPA_A | RW);
+	EXPECT_EQ(hw_counts.tce_pages, 1);
+	fput(file);
+	__free_page(vmf.page);
+}
