@@ -590,7 +590,7 @@ TEST(follow_again, "SET again: a group that has the hardware table by now gets i
 }
 
 /* What the table has for others stays. */
-TEST(follow_again_failed, "SET of another group without memory: the hardware table of the first stays")
+TEST(follow_again_failed, "SET without memory: what the first group has stays")
 {
 	struct world w = world_new(&shape_plain, 1);
 	struct iommu_group *b = group_new(1);
