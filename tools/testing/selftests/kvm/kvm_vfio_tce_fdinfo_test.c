@@ -30,6 +30,7 @@
 #define PAGES		(2 * MIB)
 #define REST		(12 * MIB)
 #define NOWHERE		0x10000000000UL
+#define FALLBACK	"/sys/kernel/tracing/events/kvm_vfio/kvm_vfio_tce_fallback"
 
 static struct vfio_test_device device;
 
@@ -303,7 +304,7 @@ TEST_F(defect30, events)
 TEST_F(defect30, format_of_the_reasons)
 {
 	char text[8192] = "";
-	FILE *format = fopen("/sys/kernel/tracing/events/kvm_vfio/kvm_vfio_tce_fallback/format", "r");
+	FILE *format = fopen(FALLBACK "/format", "r");
 
 	ASSERT_NE(NULL, format);
 	EXPECT_NE(0, fread(text, 1, sizeof(text) - 1, format));
