@@ -74,7 +74,7 @@ TRACE_EVENT(kvm_vfio_coherency,
 #ifdef CONFIG_SPAPR_TCE_IOMMU
 #include <asm/kvm_spapr_tce.h>
 
-/* Tracers that read the formats of events get the values with them. */
+/* For tools that parse the event's format: it has the values instead of the names. */
 TRACE_DEFINE_ENUM(TCE_LEFT_TABLE);
 TRACE_DEFINE_ENUM(TCE_LEFT_ADDRESS);
 TRACE_DEFINE_ENUM(TCE_LEFT_LIST);

@@ -18,7 +18,7 @@ struct vfio_external_user;
  * enum kvm_spapr_tce_outcome - what becomes of a TCE hypercall
  * @TCE_DONE: all of it is done
  * @TCE_REFUSED: the guest gets an error
- * @TCE_LEFT_TABLE: this and what follows are left to user space; no such table here
+ * @TCE_LEFT_TABLE: no such table here; left to user space, as all that follow
  * @TCE_LEFT_ADDRESS: a page is misaligned, or not in one slot for it
  * @TCE_LEFT_LIST: the list cannot be read, or moved meanwhile
  * @TCE_LEFT_GONE: a group, or its window, is gone
