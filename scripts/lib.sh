@@ -45,6 +45,12 @@ check_settings() {
 		*) die "no architecture $arch: there are x86_64 and ppc64le" ;;
 		esac
 	done
+	for one in ${FLAVOUR:-}; do
+		case " $flavours " in
+		*" $one "*) ;;
+		*) die "no kernel FLAVOUR=$one: there are $flavours" ;;
+		esac
+	done
 }
 check_settings
 
