@@ -226,6 +226,7 @@ void shim_dep_init(struct shim_dep *dep, const char *name, bool spins)
 	dep->rank = 0;
 	dep->spins = spins;
 	dep->taken = false;
+	dep->waiting = false;
 }
 
 bool shim_dep_held(const struct shim_dep *dep)
@@ -300,10 +301,13 @@ void shim_yield(void)
 /* In the explorer, a thread is one of its own, and no pthread. */
 static void lock(pthread_mutex_t *lock, struct shim_dep *dep)
 {
-	if (SHIM_EXPLORING)
+	if (SHIM_EXPLORING) {
 		shim_step_lock(dep->name, &dep->taken);
-	else
+	} else {
+		WRITE_ONCE(dep->waiting, true);
 		pthread_mutex_lock(lock);
+		WRITE_ONCE(dep->waiting, false);
+	}
 	shim_dep_acquired(dep);
 }
 
@@ -335,14 +339,12 @@ void mutex_lock(struct mutex *m)
 	if (m == shim_forbid)
 		SHIM_FAIL("%s is waited for", m->dep.name);
 	shim_dep_acquire(&m->dep);
-	WRITE_ONCE(m->waiting, true);
 	lock(&m->lock, &m->dep);
-	WRITE_ONCE(m->waiting, false);
 }
 
 bool shim_mutex_waiting(const struct mutex *m)
 {
-	return READ_ONCE(m->waiting);
+	return READ_ONCE(m->dep.waiting);
 }
 
 int mutex_lock_killable(struct mutex *m)

@@ -145,6 +145,13 @@ static bool pieces_start(void *(*other)(void *))
 	return true;
 }
 
+/* The same, and waits for its end */
+static void pieces_run(void *(*other)(void *))
+{
+	if (pieces_start(other))
+		pthread_join(pieces.thread, NULL);
+}
+
 static void *pieces_close(void *arg)
 {
 	shim_close(pieces.w->table);
@@ -167,8 +174,7 @@ static void *pieces_delete(void *arg)
 
 static void pieces_deleted(void)
 {
-	if (pieces_start(pieces_delete))
-		pthread_join(pieces.thread, NULL);
+	pieces_run(pieces_delete);
 }
 
 static unsigned long pieces_mapped(struct hw *hw)
@@ -280,8 +286,7 @@ static void *pieces_unbind(void *arg)
 
 static void pieces_unbound(void)
 {
-	if (pieces_start(pieces_unbind))
-		pthread_join(pieces.thread, NULL);
+	pieces_run(pieces_unbind);
 }
 
 /* Contract 4.26: Nothing changes in a window of a dead group, nor is it put back. */

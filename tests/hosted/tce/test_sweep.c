@@ -218,8 +218,10 @@ TEST(sweep_region, "a page midway is in no region: old or new as a whole")
 	}
 }
 
-/* Long requests can be interrupted; then a part of them is done. */
-/* Unmaps all with the first thing that can fail or be interrupted doing so, the second, ... */
+/*
+ * Long requests can be interrupted; then a part of them is done.  Unmaps all @points
+ * times; each time another step of it fails or finds a signal.  At least @least stop.
+ */
 static void sweep_signals(const struct shape *shape, int points, int least)
 {
 	struct world w = world_new(shape, 1);

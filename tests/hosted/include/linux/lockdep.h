@@ -13,6 +13,7 @@ struct shim_dep {
 	int rank;
 	bool spins;
 	bool taken;	/* in the explorer */
+	bool waiting;	/* a thread is about to take it; not in the explorer */
 };
 
 void shim_dep_init(struct shim_dep *dep, const char *name, bool spins);

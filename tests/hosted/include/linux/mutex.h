@@ -10,7 +10,6 @@
 struct mutex {
 	pthread_mutex_t lock;
 	struct shim_dep dep;
-	bool waiting;
 };
 
 #define DEFINE_MUTEX(mutex_name)					\
