@@ -39,6 +39,7 @@ function define_rows() {
 	add("get", 0, 1, "", "H_GET_TCE")
 	add("put_map", 0, 1, "", "H_PUT_TCE, map")
 	add("put_map", 1, 1, 1250, "H_PUT_TCE, map, less the round trip")
+	add("put_remap", 0, 1, "", "H_PUT_TCE, remap")
 	add("put_unmap", 0, 1, 4200, "H_PUT_TCE, unmap")
 	add("put_unmap", 1, 1, "", "H_PUT_TCE, unmap, less the round trip")
 	add("stuff_one", 0, 1, 4200, "H_STUFF_TCE, 1 mapped")

@@ -57,13 +57,13 @@ static unsigned long page(void)
 }
 
 enum {
-	NOTHING, GET, PUT_MAP, PUT_UNMAP, STUFF_ONE, INDIRECT_FIRST, INDIRECT_MAP,
-	INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, NR_COSTS
+	NOTHING, GET, PUT_MAP, PUT_REMAP, PUT_UNMAP, STUFF_ONE, INDIRECT_FIRST,
+	INDIRECT_MAP, INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, NR_COSTS
 };
 
 static const char * const names[NR_COSTS] = {
-	"nothing", "get", "put_map", "put_unmap", "stuff_one", "indirect_first",
-	"indirect_map", "indirect_remap", "indirect_other", "stuff_mapped",
+	"nothing", "get", "put_map", "put_remap", "put_unmap", "stuff_one",
+	"indirect_first", "indirect_map", "indirect_remap", "indirect_other", "stuff_mapped",
 	"stuff_empty"
 };
 
@@ -135,6 +135,7 @@ static void measure_round(uint64_t ioba)
 	measure_list(INDIRECT_MAP, H_PUT_TCE_INDIRECT, ioba, LIST);
 	measure_list(STUFF_MAPPED, H_STUFF_TCE, ioba, 0);
 	measure_one(PUT_MAP, H_PUT_TCE, ioba, PAGES | TCE_RW);
+	measure_one(PUT_REMAP, H_PUT_TCE, ioba, OTHER_PAGES | TCE_RW);
 	measure_one(GET, H_GET_TCE, ioba, 0);
 	measure_one(PUT_UNMAP, H_PUT_TCE, ioba, 0);
 	measure_one(PUT_MAP, H_PUT_TCE, ioba, PAGES | TCE_RW);
