@@ -2,7 +2,8 @@
 /*
  * Hypercalls of vCPUs, and what user space and the host do to what is behind them: two
  * groups of one container, of which the VM holds one; a table that reaches their
- * window, and one that does not yet.
+ * window, and one that does not yet; and a group of another container, with a window of its
+ * own.
  *
  * What VFIO and the KVM-VFIO device keep apart by locks is kept apart by the same ones
  * here.  In this program, a chunk is of CHUNK entries.
@@ -19,8 +20,10 @@
 #define ENTRIES		6
 #define CHUNK		2	/* as in the Makefile */
 #define OTHER_LIOBN	(LIOBN + 1)
-#define GROUPS		2
-#define WINDOWS		2	/* the second one comes when the guest resets */
+#define GROUPS		3
+#define SHARING		2	/* the last one is of another container */
+#define WINDOWS		3	/* the second comes when the guest resets */
+#define ANOTHER		2	/* group and window of the other container */
 #define RW		PERMS
 
 static struct {
@@ -125,10 +128,12 @@ static void tce_begin(void)
 	hw_remove(s.w.hw[0], s.w.group, 1);
 	s.hw[0] = window_new();
 	s.group[0] = s.w.group[0];
-	s.group[1] = group_new(1);
+	s.hw[ANOTHER] = window_new();
 	for (int i = 0; i < GROUPS; i++) {
 		shim_mutex_init(&s.group_lock[i], "&group->group_lock");
-		group_set_window(s.group[i], 0, s.hw[0]);
+		if (i)
+			s.group[i] = group_new(1);
+		group_set_window(s.group[i], 0, s.hw[i < SHARING ? 0 : ANOTHER]);
 	}
 	EXPECT_EQ(vm_attach(s.w.kvm, s.group[0], s.table), 0);
 	s.w.hw[0] = s.hw[0];
@@ -192,24 +197,29 @@ static long do_get_other(void)
 
 /* The KVM-VFIO device: under its lock, and VFIO's lock of the group */
 
-static long do_add(void)
+static long add(int nr)
 {
 	long ret = -EEXIST;
 
 	mutex_lock(&s.kv_lock);
-	if (!s.group[1]->holder.kvm) {
-		mutex_lock(&s.group_lock[1]);
-		ret = group_add(s.w.kvm, s.group[1]);
-		mutex_unlock(&s.group_lock[1]);
+	if (!s.group[nr]->holder.kvm) {
+		mutex_lock(&s.group_lock[nr]);
+		ret = group_add(s.w.kvm, s.group[nr]);
+		mutex_unlock(&s.group_lock[nr]);
 	}
 	mutex_unlock(&s.kv_lock);
 	shim_return_to_user();
 	return ret;
 }
 
-static long set(int fd)
+static long do_add(void)
 {
-	struct iommu_group *group = s.group[0];
+	return add(1);
+}
+
+static long set(int nr, int fd)
+{
+	struct iommu_group *group = s.group[nr];
 	long ret = -ENOENT;
 	struct file *file;
 
@@ -218,10 +228,10 @@ static long set(int fd)
 	if (!file) {
 		ret = -EBADF;
 	} else if (group->holder.kvm) {
-		mutex_lock(&s.group_lock[0]);
+		mutex_lock(&s.group_lock[nr]);
 		ret = group->user.dead ? -EINVAL :
 		      kvm_spapr_tce_attach(file, &group->holder);
-		mutex_unlock(&s.group_lock[0]);
+		mutex_unlock(&s.group_lock[nr]);
 	}
 	mutex_unlock(&s.kv_lock);
 	if (file)
@@ -232,7 +242,13 @@ static long set(int fd)
 
 static long do_set(void)
 {
-	return set(s.other);
+	return set(0, s.other);
+}
+
+/* Another window behind the table: single entries are to be put in both. */
+static long do_set_another(void)
+{
+	return add(ANOTHER) ?: set(ANOTHER, s.table);
 }
 
 static long del(int nr)
@@ -287,7 +303,7 @@ static long do_remove(void)
 	mutex_lock(&s.container_lock);
 	if (!s.removed) {
 		s.removed = true;
-		hw_remove(s.hw[0], s.group, GROUPS);
+		hw_remove(s.hw[0], s.group, SHARING);
 		ret = 0;
 	}
 	mutex_unlock(&s.container_lock);
@@ -305,12 +321,12 @@ static long do_reset(void)
 	hw = window_new();
 	mutex_lock(&s.container_lock);
 	s.hw[1] = hw;
-	for (int i = 0; i < GROUPS; i++)
+	for (int i = 0; i < SHARING; i++)
 		if (!s.group[i]->user.dead)
 			group_set_window(s.group[i], 0, hw);
 	mutex_unlock(&s.container_lock);
 	shim_return_to_user();
-	return set(s.table);
+	return set(0, s.table);
 }
 
 /* VFIO_IOMMU_UNMAP_DMA of the first entry */
@@ -371,7 +387,7 @@ static long do_close_table(void)
 static long do_close_table_set(void)
 {
 	shim_close(s.table);
-	return set(s.other);
+	return set(0, s.other);
 }
 
 static long do_close_other(void)
@@ -414,6 +430,7 @@ static const struct explore_op ops[] = {
 	{ "H_GET_TCE emulated", do_get_other, false },
 	{ "ADD", do_add, false },
 	{ "SET", do_set, false },
+	{ "SET another window", do_set_another, false },
 	{ "DEL", do_del, false },
 	{ "close", do_close, false },
 	{ "unbind", do_unbind, false },
@@ -444,6 +461,10 @@ static const char *const triples[][3] = {
 	{ "H_GET_TCE", "close table", "create table" },
 	{ "ADD", "DEL", "H_PUT_TCE" },
 	{ "ADD", "unbind", "remove window" },
+	{ "SET another window", "H_PUT_TCE", "DEL" },
+	{ "SET another window", "H_PUT_TCE", "unbind" },
+	{ "SET another window", "H_PUT_TCE unmaps", "remove window" },
+	{ "SET another window", "H_PUT_TCE unmaps", "UNMAP_DMA" },
 	{ "SET", "DEL", "close table" },
 	{ "SET", "remove window", "fdinfo" },
 	{ "VM end", "H_PUT_TCE", "unbind" },
