@@ -35,7 +35,8 @@
  *			holder, and goes with it or with its table
  *	hypercalls	pin nothing: kvm->srcu or RCU keeps tables, and table->lock
  *			keeps links and attachments while they are used; on the fast
- *			path, the hardware lock does that, and RCU keeps the link
+ *			path, the hardware lock of the first link does that, and RCU
+ *			keeps that link
  *
  * Locks
  *
@@ -45,7 +46,7 @@
  *	table->lock	inside tce_mutex
  *	tce_hw_lock()	inside table->lock, several of them in the order of the
  *			hardware tables' addresses; the fast path of hypercalls takes
- *			one of them without table->lock; VFIO's container takes it, too
+ *			them without table->lock; VFIO's container takes it, too
  *
  * A group that the host takes back is dead when VFIO detaches it, which comes after
  * synchronize_rcu().  A window that user space removes is closed under its hardware
@@ -65,6 +66,7 @@
 #include <linux/slab.h>
 #include <linux/srcu.h>
 
+#include <asm/firmware.h>
 #include <asm/hvcall.h>
 #include <asm/kvm_ppc.h>
 
@@ -265,25 +267,25 @@ static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 static void tce_links_begin(struct kvmppc_tce_table *table)
 	__acquires(&table->lock)
 {
-	struct tce_link *only;
+	struct tce_link *first;
 
 	lockdep_assert_held(&tce_mutex);
 
 	spin_lock(&table->lock);
 	table->changes++;
-	only = rcu_dereference_protected(table->only, lockdep_is_held(&table->lock));
-	if (!only)
+	first = rcu_dereference_protected(table->first, lockdep_is_held(&table->lock));
+	if (!first)
 		return;
-	spin_lock(tce_hw_lock(only->tbl));
-	RCU_INIT_POINTER(table->only, NULL);
-	spin_unlock(tce_hw_lock(only->tbl));
+	spin_lock(tce_hw_lock(first->tbl));
+	RCU_INIT_POINTER(table->first, NULL);
+	spin_unlock(tce_hw_lock(first->tbl));
 }
 
 static void tce_links_end(struct kvmppc_tce_table *table)
 	__releases(&table->lock)
 {
 	unsigned long subpages = 0, pieces = 0, nr = 0, all;
-	bool can = true;
+	bool can = true, fast = !firmware_has_feature(FW_FEATURE_LPAR);
 	struct tce_link *link;
 
 	list_for_each_entry(link, &table->links, node) {
@@ -293,14 +295,16 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 		nr++;
 		if (all > TCE_MAX_SUBPAGES || nr > TCE_MAX_LINKS)
 			can = false;
+		if (link->shift)
+			fast = false;
 	}
 	table->chunk = can ? TCE_CHUNK / max(subpages, 1UL) : 0;
 	WRITE_ONCE(table->pieces, can ? pieces : 0);
 	link = list_first_entry_or_null(&table->links, struct tce_link, node);
-	if (nr == 1 && !link->shift) {
+	if (link && can && fast) {
 		/* Who sees it under this lock sees the attachments as they are now. */
 		spin_lock(tce_hw_lock(link->tbl));
-		rcu_assign_pointer(table->only, link);
+		rcu_assign_pointer(table->first, link);
 		spin_unlock(tce_hw_lock(link->tbl));
 	}
 	spin_unlock(&table->lock);
@@ -320,29 +324,6 @@ static void tce_link_publish(struct tce_link *link)
 			break;
 	list_add_tail(&link->node, &other->node);
 	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
-}
-
-/**
- * kvmppc_tce_left - Why entries of a table cannot be changed
- * @table: the table
- *
- * Context: RCU read-side section and kvmppc_tce_table.lock.  That the windows are there
- * is sure only while the locks of the hardware tables are held as well.
- * Return: 0 if they can, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
- */
-long kvmppc_tce_left(const struct kvmppc_tce_table *table)
-{
-	struct tce_link *link;
-	long reason;
-
-	lockdep_assert_held(&table->lock);
-
-	list_for_each_entry(link, &table->links, node) {
-		reason = tce_link_left(link);
-		if (reason)
-			return reason;
-	}
-	return 0;
 }
 
 /**
@@ -381,7 +362,7 @@ static void tce_link_free(struct tce_link *link)
 {
 	lockdep_assert_held(&tce_mutex);
 
-	/* A hypercall may have found it by kvmppc_tce_table.only. */
+	/* A hypercall may have found it by kvmppc_tce_table.first. */
 	synchronize_rcu_expedited();
 	iommu_tce_table_put(link->tbl);
 	kfree(link);

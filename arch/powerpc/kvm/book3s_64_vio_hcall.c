@@ -7,8 +7,8 @@
  *
  * Everything here is input of a guest.  There are two ways through this file:
  *
- *	tce_fast()	a single entry of a table with one hardware table behind it, of the
- *			same page size, and nothing unusual about it.  It has done all of
+ *	tce_fast()	a single entry, if the pages of all hardware tables are as large
+ *			as the guest's and nothing is unusual about it.  It has done all of
  *			the request, or nothing: then the request goes the other way from
  *			its beginning.
  *
@@ -150,23 +150,26 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 /**
  * struct tce_regions - regions that were looked up in an RCU section
  * @mm: of the VM
- * @mem: the one that has all of the memory slot that was mapped last, or NULL
- * @last: another one, that was looked up last, or NULL
- * @start: of what is known of @mem
+ * @slot: the one that has all of the memory slot that was mapped last, or NULL
+ * @start: of that slot
  * @room: the last address at which any hardware page is all in it, counted from @start
+ * @other: others, that were looked up last, or NULL
  */
 struct tce_regions {
 	struct mm_struct *mm;
-	struct mm_iommu_table_group_mem_t *mem;
-	struct mm_iommu_table_group_mem_t *last;
+	struct mm_iommu_table_group_mem_t *slot;
 	unsigned long start;
 	unsigned long room;
+	struct mm_iommu_table_group_mem_t *other[2];
 };
 
 /**
  * struct tce_pass - what a pass over the entries of one hardware table needs
  * @tbl: the hardware table
  * @regions: for all passes of the section
+ * @slot: as of @regions; here it may be in a register
+ * @start: as @slot
+ * @room: as @slot
  * @uas: of the request, from the chunk's first entry on, or NULL
  * @old: room for what comes back of the hardware entries of the chunk
  * @entry: first hardware entry of the chunk
@@ -176,6 +179,9 @@ struct tce_regions {
 struct tce_pass {
 	struct iommu_table *tbl;
 	struct tce_regions *regions;
+	struct mm_iommu_table_group_mem_t *slot;
+	unsigned long start;
+	unsigned long room;
 	const unsigned long *uas;
 	unsigned long *old;
 	unsigned long entry;
@@ -210,7 +216,7 @@ static __always_inline void tce_begin(struct tce_regions *regions,
 	mem = slot->bytes ? mm_iommu_lookup(mm, slot->ua, slot->bytes) : NULL;
 	*regions = (struct tce_regions){
 		.mm = mm,
-		.mem = mem,
+		.slot = mem,
 		.start = mem ? slot->ua : ULONG_MAX,
 		/* No hardware page is larger than the table's, of which one is in the slot. */
 		.room = mem ? slot->bytes - (1UL << request->table->page_shift) : 0,
@@ -229,6 +235,9 @@ tce_pass(const struct tce_request *request, const struct tce_link *link, u64 fir
 	return (struct tce_pass){
 		.tbl = tbl,
 		.regions = regions,
+		.slot = regions->slot,
+		.start = regions->start,
+		.room = regions->room,
 		.uas = request->uas ? request->uas + first : NULL,
 		.old = old,
 		.entry = (request->table->offset + request->first + first) << link->shift,
@@ -237,31 +246,29 @@ tce_pass(const struct tce_request *request, const struct tce_link *link, u64 fir
 	};
 }
 
-/* A region tells that it does not have an address, too. */
 static noinline struct mm_iommu_table_group_mem_t *
 tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shift)
 {
+	struct mm_iommu_table_group_mem_t *mem = regions->other[0];
 	unsigned long hpa;
 
-	if (regions->mem && !mm_iommu_ua_to_hpa(regions->mem, ua, shift, &hpa))
-		return regions->mem;
-	if (regions->last && !mm_iommu_ua_to_hpa(regions->last, ua, shift, &hpa))
-		return regions->last;
-	regions->last = regions->mem;
-	regions->mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
-	regions->start = ULONG_MAX;
-	regions->room = 0;
-	return regions->mem;
+	/* A region tells that it does not have an address, too. */
+	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+		return mem;
+	mem = regions->other[1];
+	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+		mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
+	regions->other[1] = regions->other[0];
+	regions->other[0] = mem;
+	return mem;
 }
 
 static __always_inline struct mm_iommu_table_group_mem_t *
 tce_region(const struct tce_pass *pass, unsigned long ua)
 {
-	struct tce_regions *regions = pass->regions;
-
-	if (likely(ua - regions->start <= regions->room))
-		return regions->mem;
-	return tce_region_other(regions, ua, pass->page_shift);
+	if (likely(ua - pass->start <= pass->room))
+		return pass->slot;
+	return tce_region_other(pass->regions, ua, pass->page_shift);
 }
 
 /*
@@ -274,34 +281,31 @@ static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long e
 	unsigned long index = entry - tbl->it_offset;
 
 	*run = nr;
-	if (tbl->it_indirect_levels)
-		*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
+	if (!tbl->it_indirect_levels)
+		return tbl->it_userspace + index;
+	*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
 	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
 }
 
-/*
- * The device may have written to it.  Memory of devices is never preregistered:
- * nobody calls mm_iommu_newdev().
- */
-static __always_inline void tce_dirty(unsigned long old)
+/* Memory of devices is never preregistered: nobody calls mm_iommu_newdev(). */
+static __always_inline void tce_dirty(unsigned long hpa)
 {
-	struct page *page;
+	struct page *page = pfn_to_page(hpa >> PAGE_SHIFT);
 
-	/* Neither DMA_TO_DEVICE nor DMA_NONE */
-	if (old & DMA_TO_DEVICE)
-		return;
-	page = pfn_to_page(old >> PAGE_SHIFT);
 	if (unlikely(!PageDirty(page)))
 		SetPageDirty(page);
+}
+
+static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
+{
+	if (mem)
+		mm_iommu_mapped_dec(mem);
 }
 
 /* Nothing reaches the page at @ua any more by an entry that counted it. */
 static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long ua)
 {
-	struct mm_iommu_table_group_mem_t *mem = tce_region(pass, ua);
-
-	if (mem)
-		mm_iommu_mapped_dec(mem);
+	tce_let_go(tce_region(pass, ua));
 }
 
 /*
@@ -311,12 +315,27 @@ static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long 
  * exchanged, as if something was mapped.
  */
 
-/* Unmaps a run of entries in one leaf level. */
-static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
-			  unsigned long entry, unsigned long nr)
+/*
+ * The view does not say whether the device could write to the page, and to ask the
+ * hardware table first costs 60 ticks per entry, so it is dirty in any case.  All of a
+ * region is pinned for writing, so the page has no copy elsewhere; at most a page of a file
+ * is written back once more.
+ */
+static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
+					 unsigned long ua, unsigned int shift)
 {
-	const struct iommu_table_ops *ops = pass->tbl->it_ops;
-	unsigned long i, was, tce;
+	unsigned long hpa;
+
+	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+		tce_dirty(hpa);
+	tce_let_go(mem);
+}
+
+/* Unmaps a run of entries in one leaf level. */
+static __always_inline void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
+					  unsigned long entry, unsigned long nr)
+{
+	unsigned long was;
 
 	/* What is not in the view is not in the hardware. */
 	while (nr && !view[nr - 1])
@@ -325,24 +344,22 @@ static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
 		return;
 	for (; !*view; view++, entry++, nr--)
 		;
-	for (i = 0; i < nr; i++) {
-		tce = view[i] ? ops->get(pass->tbl, entry + i) : 0;
-		pass->old[i] = (tce & ~TCE_PERMISSIONS) | tce_direction[tce & TCE_PERMISSIONS];
-	}
 	/* Kills what the hardware has cached, too */
-	ops->clear(pass->tbl, entry, nr);
-	for (i = 0; i < nr; i++) {
-		was = be64_to_cpup(view + i);
+	pass->tbl->it_ops->clear(pass->tbl, entry, nr);
+	for (; nr; view++, nr--) {
+		was = be64_to_cpup(view);
+		/* or else it is swapped after it is loaded, by ten instructions */
+		OPTIMIZER_HIDE_VAR(was);
 		if (!was)
 			continue;
-		tce_dirty(pass->old[i]);
-		view[i] = 0;
-		tce_drop(pass, was);
+		*view = 0;
+		tce_unmapped(tce_region(pass, was), was, pass->page_shift);
 	}
 }
 
-static void tce_link_unmap(const struct tce_pass *pass, unsigned long nr)
+static void tce_link_unmap(const struct tce_pass *of, unsigned long nr)
 {
+	const struct tce_pass copy = *of, *pass = &copy;
 	unsigned long i, run;
 	__be64 *view;
 
@@ -393,6 +410,14 @@ static noinline bool tce_is_one_page(unsigned long hpa, unsigned int shift)
 	return page_shift(compound_head(pfn_to_page(hpa >> PAGE_SHIFT))) >= shift;
 }
 
+static __always_inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
+					   unsigned long ua, unsigned int shift,
+					   unsigned long *hpa)
+{
+	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
+	       (likely(shift <= PAGE_SHIFT) || tce_is_one_page(*hpa, shift));
+}
+
 /*
  * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
  * filled in, or an error and nothing has changed.
@@ -402,18 +427,14 @@ static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned l
 					 unsigned long *old)
 {
 	enum dma_data_direction direction = tce_direction[new & TCE_PERMISSIONS];
-	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0;
+	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0, counted = 0;
 	struct mm_iommu_table_group_mem_t *mem = NULL;
-	long counted = 0;
 
 	if (new) {
 		mem = tce_region(pass, ua);
-		if (!mem || mm_iommu_ua_to_hpa(mem, ua, pass->page_shift, &hpa))
+		if (!tce_region_has(mem, ua, pass->page_shift, &hpa))
 			return -ENXIO;
-		if (unlikely(pass->page_shift > PAGE_SHIFT) &&
-		    !tce_is_one_page(hpa, pass->page_shift))
-			return -ENXIO;
-		if (!was || unlikely(tce_region(pass, was) != mem)) {
+		if (!was || tce_region(pass, was) != mem) {
 			if (mm_iommu_mapped_inc(mem))
 				return -ENXIO;
 			counted = TCE_COUNTED;
@@ -432,9 +453,12 @@ static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned l
 static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
 				       unsigned long new, unsigned long old)
 {
-	unsigned long was = be64_to_cpup(view), ua = new & ~TCE_PERMISSIONS;
+	unsigned long ua = new & ~TCE_PERMISSIONS;
+	__be64 was = *view;
 
-	tce_dirty(old);
+	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
+	if (!(old & DMA_TO_DEVICE))
+		tce_dirty(old);
 	if (unlikely(old & TCE_UNDONE)) {
 		if (old & TCE_COUNTED)
 			tce_drop(pass, ua);
@@ -442,7 +466,7 @@ static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view
 	}
 	*view = cpu_to_be64(ua);
 	if (was && (!new || old & TCE_COUNTED))
-		tce_drop(pass, was);
+		tce_drop(pass, be64_to_cpu(was));
 }
 
 /* Exchanges the first @nr entries.  Returns how many are new. */
@@ -571,11 +595,11 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		return TCE_LEFT_GONE;
 	*changes = table->changes;
 	if (!table->chunk)
-		return kvmppc_tce_left(table) ?: TCE_LEFT_SIZE;
+		return tce_table_left(table) ?: TCE_LEFT_SIZE;
 	*npages = min(*npages, table->chunk);
 
 	kvmppc_tce_lock_hardware(table);
-	reason = kvmppc_tce_left(table);
+	reason = tce_table_left(table);
 	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {
 		done = tce_map(request, first, *npages);
 		reason = done < *npages ? TCE_LEFT_MEMORY : 0;
@@ -641,7 +665,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 
 	guard(rcu)();
 	kvmppc_tce_lock_hardware(table);
-	reason = undo ? tce_link_left(link) : kvmppc_tce_left(table);
+	reason = undo ? tce_link_left(link) : tce_table_left(table);
 	if (!reason) {
 		tce_begin(&regions, request);
 		pass = tce_pass(request, link, i, table->old, &regions);
@@ -762,66 +786,159 @@ static __always_inline unsigned long tce_fast_translate(const struct tce_request
 	return tce - slot->gpa + slot->ua;
 }
 
-static __always_inline bool tce_fast_change(const struct tce_request *request,
-					    const struct tce_link *link, u64 tce)
+static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned long entry,
+					   struct mm_struct *mm)
 {
-	unsigned long new = 0, was, old, run;
-	struct tce_regions regions;
-	struct tce_pass pass;
-	__be64 *view;
+	unsigned long was, run;
+	__be64 *view = tce_view(tbl, entry, 1, false, &run);
 
-	tce_begin(&regions, request);
-	pass = tce_pass(request, link, 0, &old, &regions);
-	if (tce & TCE_PERMISSIONS) {
-		new = tce_fast_translate(request, tce);
-		if (!new)
-			return false;
-	}
-	view = tce_view(pass.tbl, pass.entry, 1, new, &run);
+	lockdep_assert_held(tce_hw_lock(tbl));
+
 	was = view ? be64_to_cpup(view) : 0;
-	if (!new && !was)
-		return true;
-	if (!view || tce_exchange(&pass, pass.entry, new, was, &old))
-		return false;
-	iommu_tce_kill(pass.tbl, pass.entry, 1);
-	tce_settle(&pass, view, new, old);
-	return true;
+	if (!was)
+		return;
+	/* Kills what the hardware has cached, too */
+	tbl->it_ops->clear(tbl, entry, 1);
+	*view = 0;
+	tce_unmapped(mm_iommu_lookup(mm, was, 1UL << tbl->it_page_shift), was,
+		     tbl->it_page_shift);
+}
+
+/* What was mapped at @was comes back of the exchange. */
+static noinline void tce_fast_replaced(struct iommu_table *tbl, struct mm_struct *mm,
+				       unsigned long was, unsigned long hpa,
+				       enum dma_data_direction direction)
+{
+	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
+	if (!(direction & DMA_TO_DEVICE))
+		tce_dirty(hpa);
+	tce_let_go(mm_iommu_lookup(mm, was, 1UL << tbl->it_page_shift));
 }
 
 /*
- * One entry of a table with one hardware table behind it, whose lock does for all.
- * True if all of it is done; false if nothing is, whatever the reason.
+ * To undo this is to unmap, so only the last link, which is never undone, may have
+ * something mapped there already.
  */
-static bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+static __always_inline bool tce_fast_map(const struct tce_request *request,
+					 const struct tce_link *link, unsigned long entry,
+					 struct mm_iommu_table_group_mem_t *mem,
+					 unsigned long new, unsigned long hpa)
+{
+	enum dma_data_direction direction = tce_direction[new & TCE_PERMISSIONS];
+	struct iommu_table *tbl = link->tbl;
+	unsigned long run;
+	__be64 *view = tce_view(tbl, entry, 1, true, &run);
+
+	lockdep_assert_held(tce_hw_lock(tbl));
+
+	if (!view || (*view && !list_is_last(&link->node, &request->table->links)) ||
+	    mm_iommu_mapped_inc(mem))
+		return false;
+	if (unlikely(tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction))) {
+		mm_iommu_mapped_dec(mem);
+		return false;
+	}
+	iommu_tce_kill(tbl, entry, 1);
+	if (*view)
+		tce_fast_replaced(tbl, request->kvm->mm, be64_to_cpup(view), hpa, direction);
+	*view = cpu_to_be64(new & ~TCE_PERMISSIONS);
+	return true;
+}
+
+/* In all hardware tables, or in none of them */
+static __always_inline bool tce_fast_change(const struct tce_request *request, u64 tce)
+{
+	struct kvmppc_tce_table *table = request->table;
+	unsigned long entry = table->offset + request->first, new, hpa;
+	struct mm_struct *mm = request->kvm->mm;
+	struct mm_iommu_table_group_mem_t *mem;
+	struct tce_link *link;
+
+	if (!(tce & TCE_PERMISSIONS)) {
+		list_for_each_entry(link, &table->links, node)
+			tce_fast_unmap(link->tbl, entry, mm);
+		return true;
+	}
+	new = tce_fast_translate(request, tce);
+	if (!new)
+		return false;
+	mem = mm_iommu_lookup(mm, new & ~TCE_PERMISSIONS, 1UL << table->page_shift);
+	if (!tce_region_has(mem, new & ~TCE_PERMISSIONS, table->page_shift, &hpa))
+		return false;
+	list_for_each_entry(link, &table->links, node)
+		if (!tce_fast_map(request, link, entry, mem, new, hpa))
+			break;
+	if (list_entry_is_head(link, &table->links, node))
+		return true;
+	list_for_each_entry_continue_reverse(link, &table->links, node)
+		tce_fast_unmap(link->tbl, entry, mm);
+	return false;
+}
+
+/*
+ * The locks of all links but the first, whose lock keeps the links as they are.  As all
+ * who take several, in the order of the addresses.  sparse cannot count locks in a loop,
+ * so it is told that there are none.
+ */
+static __always_inline void tce_fast_lock_others(struct kvmppc_tce_table *table,
+						 struct tce_link *first)
+{
+	struct tce_link *link = first;
+
+	list_for_each_entry_continue(link, &table->links, node) {
+		spin_lock_nest_lock(tce_hw_lock(link->tbl), tce_hw_lock(first->tbl));
+		__release(tce_hw_lock(link->tbl));
+	}
+}
+
+static __always_inline void tce_fast_unlock_others(struct kvmppc_tce_table *table,
+						   struct tce_link *first)
+{
+	struct tce_link *link = first;
+
+	list_for_each_entry_continue(link, &table->links, node) {
+		__acquire(tce_hw_lock(link->tbl));
+		spin_unlock(tce_hw_lock(link->tbl));
+	}
+}
+
+/*
+ * One entry of a table whose pages are as large as those of the hardware tables behind it,
+ * whose locks do for all.  True if all of it is done; false if nothing is, whatever the
+ * reason.
+ */
+static __always_inline bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 {
 	struct tce_request request = { .kvm = kvm, .npages = 1 };
 	struct kvmppc_tce_table *table;
-	struct tce_link *link;
+	struct tce_link *first;
 	struct page *page;
-	bool done;
+	bool done = false;
 
 	guard(rcu)();
 	if (tce_find_range(&request, liobn, ioba))
 		return false;
 	table = request.table;
-	link = rcu_dereference(table->only);
+	first = rcu_dereference(table->first);
 	page = READ_ONCE(table->pages[request.first / TCES_PER_PAGE]);
-	if (!link || !page)
+	if (!first || !page)
 		return false;
 
-	spin_lock(tce_hw_lock(link->tbl));
-	done = rcu_access_pointer(table->only) == link && !tce_link_left(link) &&
-	       tce_fast_change(&request, link, tce);
-	if (done) {
-		WRITE_ONCE(((u64 *)page_address(page))[request.first % TCES_PER_PAGE], tce);
-		WRITE_ONCE(table->fast, table->fast + 1);
+	spin_lock(tce_hw_lock(first->tbl));
+	if (likely(rcu_access_pointer(table->first) == first)) {
+		tce_fast_lock_others(table, first);
+		done = !tce_table_left(table) && tce_fast_change(&request, tce);
+		if (done) {
+			WRITE_ONCE(((u64 *)page_address(page))[request.first % TCES_PER_PAGE], tce);
+			WRITE_ONCE(table->fast, table->fast + 1);
+		}
+		tce_fast_unlock_others(table, first);
 	}
-	spin_unlock(tce_hw_lock(link->tbl));
+	spin_unlock(tce_hw_lock(first->tbl));
 	return done;
 }
 
-/* Apart, so that the fast path has no request to clear. */
-static noinline long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+static noinline long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 {
 	struct tce_request request = { .kvm = kvm, .npages = 1 };
 	unsigned long ua;
@@ -835,6 +952,13 @@ static noinline long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return ret;
+}
+
+static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+{
+	if (tce_fast(kvm, liobn, ioba, tce))
+		return H_SUCCESS;
+	return tce_put_slow(kvm, liobn, ioba, tce);
 }
 
 static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, u64 npages)
@@ -874,8 +998,6 @@ static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, 
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)
 {
-	if (tce_fast(vcpu->kvm, liobn, ioba, tce))
-		return H_SUCCESS;
 	return tce_put(vcpu->kvm, liobn, ioba, tce);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_put_tce);
@@ -993,9 +1115,8 @@ long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 			unsigned long ioba, unsigned long tce_value,
 			unsigned long npages)
 {
-	if (npages == 1 && !(tce_value & TCE_PERMISSIONS) &&
-	    tce_fast(vcpu->kvm, liobn, ioba, tce_value))
-		return H_SUCCESS;
+	if (npages == 1 && !(tce_value & TCE_PERMISSIONS))
+		return tce_put(vcpu->kvm, liobn, ioba, tce_value);
 	return tce_stuff(vcpu->kvm, liobn, ioba, tce_value, npages);
 }
 EXPORT_SYMBOL_GPL(kvmppc_h_stuff_tce);

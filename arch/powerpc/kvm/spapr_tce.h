@@ -103,13 +103,14 @@ struct tce_attachment {
  * @outcomes: how many hypercalls came to TCE_DONE and so on, but for those in @fast;
  *	TCE_LEFT_TABLE is unused
  * @links: hardware tables behind it; @lock and tce_mutex to change them
- * @only: the only one of @links, with pages as large as the table's, or NULL.  Who
+ * @first: the first of @links, if single entries take the fast path, or NULL.  Whoever
  *	changes it holds @lock and the hardware lock of what it was and of what it
  *	becomes; it is NULL while @links or attachments change.  So that hardware lock
- *	alone, with @only looked at again, is enough to change an entry.
+ *	alone, with @first looked at again, keeps @links and attachments as they are; and
+ *	the hardware locks of all @links are enough to change an entry.
  * @slot: the slot that was used last; written with @lock and the hardware locks of all
  *	@links, read with one of them
- * @fast: hypercalls that took the fast path; under the hardware lock of @only
+ * @fast: hypercalls that took the fast path; under the hardware lock of @first
  * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
  *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
  * @pieces: for one entry, where @chunk is 0; 0 if user space does it.  Written with @lock
@@ -130,7 +131,7 @@ struct kvmppc_tce_table {
 	spinlock_t lock;	/* links and contents */
 	atomic64_t outcomes[TCE_NR_OUTCOMES];
 	struct list_head links;
-	struct tce_link __rcu *only;
+	struct tce_link __rcu *first;
 	struct tce_slot slot;
 	u64 fast;
 	unsigned long chunk;
@@ -162,7 +163,7 @@ tce_holder_has(const struct kvm_spapr_tce_holder *holder,
  *
  * Context: RCU read-side section, to the end of which the group stays protected if it
  * is now.  What pins @attachment: kvmppc_tce_table.lock, the hardware lock of
- * kvmppc_tce_table.only, or tce_mutex.  That the window is there holds for as long
+ * kvmppc_tce_table.first, or tce_mutex.  That the window is there holds for as long
  * as the hardware lock is held.
  * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
@@ -197,10 +198,30 @@ static __always_inline long tce_link_left(const struct tce_link *link)
 	return 0;
 }
 
+/**
+ * tce_table_left - Why entries of a table cannot be changed
+ * @table: the table
+ *
+ * Context: As tce_attachment_left().  That the windows are there is sure only while the
+ * locks of all hardware tables are held.
+ * Return: 0 if they can, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
+ */
+static __always_inline long tce_table_left(const struct kvmppc_tce_table *table)
+{
+	struct tce_link *link;
+	long reason;
+
+	list_for_each_entry(link, &table->links, node) {
+		reason = tce_link_left(link);
+		if (unlikely(reason))
+			return reason;
+	}
+	return 0;
+}
+
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
 bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages);
 bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size);
-long kvmppc_tce_left(const struct kvmppc_tce_table *table);
 void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table);
 void kvmppc_tce_unlock_hardware(struct kvmppc_tce_table *table);
 void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,

@@ -282,7 +282,6 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 	tce_hw_open(&hw->tbl);
 	hw->refs = 1;
 	hw->leaf = hw->tbl.it_level_size;
-	hw->tbl.it_userspace = (__be64 *)hw;
 	hw->nr_leaves = DIV_ROUND_UP(hw->tbl.it_size, hw->leaf);
 	hw->entries = calloc(hw->nr_leaves, sizeof(*hw->entries));
 	hw->view = calloc(hw->nr_leaves, sizeof(*hw->view));
@@ -290,6 +289,8 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 		hw->entries[0] = calloc(hw->leaf, sizeof(**hw->entries));
 		hw->view[0] = calloc(hw->leaf, sizeof(**hw->view));
 	}
+	/* The root of the view; of one level, the view */
+	hw->tbl.it_userspace = leaf ? (__be64 *)hw->view : hw->view[0];
 	hw_counts.tables++;
 	hw->next = hws;
 	hws = hw;

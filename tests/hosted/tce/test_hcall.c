@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the four hypercalls return and do: contract, section 4 */
+#include "spapr_tce.h"
 #include "world.h"
 
 #define RW	PERMS
@@ -129,6 +130,7 @@ TEST(puts, "H_PUT_TCE: map, remap in the same and another region, poison, unmap"
 	put_sequence(&shape_levels);
 	put_sequence(&shape_two);
 	put_sequence(&shape_big);
+	put_sequence(&shape_equal);
 }
 
 /* Contract 4.24: What cannot be mapped: H_TOO_HARD, and nothing has changed. */
@@ -473,22 +475,86 @@ TEST(slot_none, "no slot at all, or one at address 0: H_TOO_HARD, on the fast pa
 	EXPECT_EQ(hw_now(hw, 0), 0);
 }
 
-/* The device may have written to what it could write to, and to nothing else. */
-TEST(dirty, "pages of entries with write permission are dirty afterwards")
+/*
+ * The device may have written to what it could write to.  What is replaced tells; what is
+ * unmapped does not, so it is dirty all the same.
+ */
+TEST(dirty, "pages that the device could write to are dirty, and all that are unmapped")
 {
-	struct world w = world_new(&shape_plain, 1);
 	static const u64 perms[] = { RO, WO, RW };
+	struct world w = world_new(&shape_plain, 1);
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 9; i++) {
 		unsigned long ua = UA_B + i * 65536;
 		struct page *page = pfn_to_page(region_hpa(region_nr(1), ua) >>
 						PAGE_SHIFT);
+		u64 p = perms[i % 3];
 
-		put(&w, i, (GPA_B + i * 65536) | perms[i], H_SUCCESS, 1);
+		put(&w, i, (GPA_B + i * 65536) | p, H_SUCCESS, 1);
 		EXPECT(!page->dirty);
-		put(&w, i, i & 1 ? 0 : GPA_A | RO, H_SUCCESS, 1);
-		EXPECT_EQ(page->dirty, perms[i] != RO);
+		if (i < 3)
+			put(&w, i, GPA_A | RO, H_SUCCESS, 1);
+		else if (i < 6)
+			put(&w, i, 0, H_SUCCESS, 1);
+		else
+			stuff(&w, i, 0, 2, H_SUCCESS, 1);
+		EXPECT_EQ(page->dirty, i >= 3 || p != RO);
 	}
+}
+
+static bool two_refuses;
+
+static int two_refuse(struct hw *hw, unsigned long i)
+{
+	return two_refuses && hw->tbl.it_level_size == 8 ? -ENOMEM : 0;
+}
+
+/* Contract 4.28: One entry, and several hardware tables with pages of its size */
+TEST(fast_two, "two hardware tables: all of both, or none, and on the fast path")
+{
+	struct world w = world_new(&shape_equal, 1);
+	struct kvmppc_tce_table *table;
+	unsigned long kills;
+	u64 fast;
+
+	rcu_read_lock();
+	table = kvmppc_tce_find(w.kvm, LIOBN);
+	rcu_read_unlock();
+	put(&w, 0, GPA_A | RW, H_SUCCESS, 1);
+	fast = table->fast;
+	for (int i = 1; i < 40; i++) {
+		kills = hw_counts.kills;
+		put(&w, i, (GPA_B + i * 65536) | RW, H_SUCCESS, 1);
+		EXPECT_EQ(hw_counts.kills, kills + 2);
+		EXPECT_EQ(table->fast, ++fast);
+	}
+	for (int i = 1; i < 40; i++) {
+		if (i & 1)
+			put(&w, i, 0, H_SUCCESS, 1);
+		else
+			stuff(&w, i, 0, 1, H_SUCCESS, 1);
+		EXPECT_EQ(table->fast, ++fast);
+	}
+	/* The other path does not get it, either. */
+	hw_before_exchange = two_refuse;
+	two_refuses = true;
+	put(&w, 1, GPA_A | RW, H_TOO_HARD, -1);
+	two_refuses = false;
+	put(&w, 1, GPA_A | RW, H_SUCCESS, 1);
+	EXPECT_EQ(table->fast, ++fast);
+	/* What replaces something could not be undone. */
+	put(&w, 1, GPA_B | RW, H_SUCCESS, 1);
+	EXPECT_EQ(table->fast, fast);
+	for (int i = 0; i < 2; i++) {
+		hw_user_unmap(w.hw[i], 1);
+		put(&w, 1, GPA_B | RO, H_SUCCESS, 1);
+	}
+	put(&w, 1, 0, H_SUCCESS, 1);
+	fast = table->fast;
+	group_del(w.group[1]);
+	EXPECT_EQ(world_put(&w, 1, GPA_B | RO), H_SUCCESS);
+	EXPECT_EQ(table->fast, fast + 1);
+	EXPECT(hw_now(w.hw[0], 1) && !hw_now(w.hw[1], 1));
 }
 
 /*

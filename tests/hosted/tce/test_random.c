@@ -162,6 +162,7 @@ TEST(random_all, "hypercalls at random against a reference")
 {
 	static const struct shape one = { 16, 1UL << 59, 90, 1, { 16 }, { 8 } };
 	static const struct shape two = { 16, 0, 60, 2, { 12, 16 }, { 32, 4 } };
+	static const struct shape equal = { 16, 0, 60, 2, { 16, 16 }, { 0, 4 } };
 	static const struct shape big = { 18, 0, 12, 2, { 12, 16 }, { 0, 4 } };
 	unsigned int seed = test_seed();
 
@@ -169,6 +170,7 @@ TEST(random_all, "hypercalls at random against a reference")
 	randomly(&one, seed);
 	randomly(&two, seed + 1);
 	randomly(&big, seed + 2);
+	randomly(&equal, seed + 3);
 }
 
 TEST(random_lpar, "hypercalls at random, where entries are exchanged one by one")

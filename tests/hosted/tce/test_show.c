@@ -234,11 +234,16 @@ TEST(count_hardware, "counts: left as the hardware refuses, and for size")
 		hw_before_exchange = NULL;
 		DONE(&w, 5, 1, world_put(&w, 5, GPA_A | RW));
 	}
+	fake_end();
+
 	/* Only firmware refuses to unmap. */
 	shim_lpar = true;
+	w = world_new(&shape_plain, 1);
+	DONE(&w, 5, 1, world_put(&w, 5, GPA_A | RW));
 	hw_before_exchange = refuse;
 	LEFT(&w, "memory", 5, 1, world_put(&w, 5, 0));
 	LEFT(&w, "memory", 0, 1200, world_stuff(&w, 0, 0, 1200));
+	hw_before_exchange = NULL;
 	fake_end();
 
 	w = world_new(&large, 1);

@@ -158,6 +158,8 @@ TEST(sweep_one, "failure sweep: a single entry")
 		{ 16, 0, 20, 1, { 16 }, { 0 } },
 		{ 16, 1UL << 59, 20, 1, { 16 }, { 8 } },
 		{ 16, 0, 20, 2, { 12, 16 }, { 64, 2 } },
+		{ 16, 0, 20, 2, { 16, 16 }, { 0, 8 } },
+		{ 16, 0, 20, 2, { 16, 16 }, { 4, 8 } },
 	};
 	static const u64 tces[] = { 0, GPA_A | RW, GPA_B | RO, 0x330 };
 	const size_t nr = ARRAY_SIZE(tces);

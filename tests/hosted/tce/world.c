@@ -5,6 +5,7 @@
 const struct shape shape_plain = { 16, 0, 1200, 1, { 16 }, { 0 } };
 const struct shape shape_levels = { 16, 1UL << 59, 1200, 1, { 16 }, { 32 } };
 const struct shape shape_two = { 16, 0, 1100, 2, { 12, 16 }, { 64, 32 } };
+const struct shape shape_equal = { 16, 0, 1100, 2, { 16, 16 }, { 0, 8 } };
 /* 256 pages of the hardware in one of the guest */
 const struct shape shape_big = { 20, 0, 70, 2, { 12, 16 }, { 0, 0 } };
 

@@ -58,7 +58,7 @@ struct snapshot {
 	unsigned long *view[2];
 };
 
-extern const struct shape shape_plain, shape_levels, shape_two, shape_big;
+extern const struct shape shape_plain, shape_levels, shape_two, shape_equal, shape_big;
 
 struct world world_new(const struct shape *shape, int preregistered);
 u64 world_ioba(const struct world *w, u64 entry);

@@ -78,4 +78,21 @@ static inline bool list_is_singular(const struct list_head *head)
 	     &pos->member != (head);					\
 	     pos = container_of(pos->member.next, typeof(*pos), member))
 
+#define list_for_each_entry_continue(pos, head, member)		\
+	for (pos = container_of(pos->member.next, typeof(*pos), member);	\
+	     &pos->member != (head);					\
+	     pos = container_of(pos->member.next, typeof(*pos), member))
+
+#define list_for_each_entry_continue_reverse(pos, head, member)		\
+	for (pos = container_of(pos->member.prev, typeof(*pos), member);	\
+	     &pos->member != (head);					\
+	     pos = container_of(pos->member.prev, typeof(*pos), member))
+
+static inline int list_is_last(const struct list_head *entry, const struct list_head *head)
+{
+	return entry->next == head;
+}
+
+#define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
+
 #endif
