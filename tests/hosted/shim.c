@@ -227,6 +227,7 @@ void shim_dep_init(struct shim_dep *dep, const char *name, bool spins)
 	dep->spins = spins;
 	dep->taken = false;
 	dep->waiting = false;
+	dep->order = NULL;
 }
 
 bool shim_dep_held(const struct shim_dep *dep)
@@ -237,8 +238,7 @@ bool shim_dep_held(const struct shim_dep *dep)
 	return false;
 }
 
-/* @outer: while it is held, several locks of the kind may be held */
-static void dep_acquire(struct shim_dep *dep, const struct shim_dep *outer)
+void shim_dep_acquire(struct shim_dep *dep)
 {
 	int rank = lock_rank(dep);
 
@@ -246,17 +246,13 @@ static void dep_acquire(struct shim_dep *dep, const struct shim_dep *outer)
 		bail_out("%s is taken twice", dep->name);
 	for (int i = 0; i < nr_held; i++)
 		if (lock_rank(held[i]) >= rank &&
-		    !(outer && lock_rank(held[i]) == rank && held[i] < dep))
+		    !(dep->order && lock_rank(held[i]) == rank &&
+		      dep->order(held[i], dep) < 0))
 			SHIM_FAIL("%s is taken under %s", dep->name,
 				  held[i]->name);
 	if (!dep->spins)
 		shim_might_sleep(dep->name);
 	shim_yield();
-}
-
-void shim_dep_acquire(struct shim_dep *dep)
-{
-	dep_acquire(dep, NULL);
 }
 
 void shim_dep_acquired(struct shim_dep *dep)
@@ -369,14 +365,6 @@ void shim_spin_lock_init(spinlock_t *l, const char *name)
 void spin_lock(spinlock_t *l)
 {
 	shim_dep_acquire(&l->dep);
-	lock(&l->lock, &l->dep);
-}
-
-void shim_spin_lock_nest(spinlock_t *l, const struct shim_dep *outer)
-{
-	if (!shim_dep_held(outer))
-		SHIM_FAIL("%s is taken without %s", l->dep.name, outer->name);
-	dep_acquire(&l->dep, outer);
 	lock(&l->lock, &l->dep);
 }
 

@@ -285,6 +285,7 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 	__releases(&table->lock)
 {
 	unsigned long subpages = 0, pieces = 0, nr = 0, all;
+	/* An LPAR is not told whether an entry was cleared, so there could be no undo. */
 	bool can = true, fast = !firmware_has_feature(FW_FEATURE_LPAR);
 	struct tce_link *link;
 
@@ -339,7 +340,7 @@ void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table)
 	struct tce_link *link;
 
 	list_for_each_entry(link, &table->links, node) {
-		spin_lock_nest_lock(tce_hw_lock(link->tbl), &table->lock);
+		spin_lock(tce_hw_lock(link->tbl));
 		__release(tce_hw_lock(link->tbl));
 	}
 }

@@ -8,9 +8,9 @@
  * Everything here is input of a guest.  There are two ways through this file:
  *
  *	tce_fast()	a single entry, if the pages of all hardware tables are as large
- *			as the guest's and nothing is unusual about it.  It has done all of
- *			the request, or nothing: then the request goes the other way from
- *			its beginning.
+ *			as the guest's, the host is no LPAR, and nothing is unusual about
+ *			it.  It has done all of the request, or nothing: then the request
+ *			goes the other way from its beginning.
  *
  *	tce_find_range(), tce_translate(), tce_change()
  *			any request.  The whole range and all arguments are checked before
@@ -317,17 +317,19 @@ static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long 
 
 /*
  * The view does not say whether the device could write to the page, and to ask the
- * hardware table first costs 60 ticks per entry, so it is dirty in any case.  All of a
- * region is pinned for writing, so the page has no copy elsewhere; at most a page of a file
- * is written back once more.
+ * hardware table for each entry is dear, so it is dirty in any case.  pin_user_pages() had
+ * FOLL_WRITE, so it is a page that may be; at most one of a file is written back once more.
  */
 static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
 					 unsigned long ua, unsigned int shift)
 {
 	unsigned long hpa;
 
-	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa)) {
+		/* The guest has chosen the page. */
+		barrier_nospec();
 		tce_dirty(hpa);
+	}
 	tce_let_go(mem);
 }
 
@@ -817,7 +819,7 @@ static noinline void tce_fast_replaced(struct iommu_table *tbl, struct mm_struct
 
 /*
  * To undo this is to unmap, so only the last link, which is never undone, may have
- * something mapped there already.
+ * something mapped there already.  Until it is undone, the device may see the new page.
  */
 static __always_inline bool tce_fast_map(const struct tce_request *request,
 					 const struct tce_link *link, unsigned long entry,
@@ -886,7 +888,7 @@ static __always_inline void tce_fast_lock_others(struct kvmppc_tce_table *table,
 	struct tce_link *link = first;
 
 	list_for_each_entry_continue(link, &table->links, node) {
-		spin_lock_nest_lock(tce_hw_lock(link->tbl), tce_hw_lock(first->tbl));
+		spin_lock(tce_hw_lock(link->tbl));
 		__release(tce_hw_lock(link->tbl));
 	}
 }

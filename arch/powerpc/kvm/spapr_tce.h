@@ -32,7 +32,10 @@
  */
 #define TCE_MAX_SUBPAGES	4096UL
 
-/* Groups in containers of their own behind one table, at most: all change at once. */
+/*
+ * Groups in containers of their own behind one table, at most: all change at once.  lockdep
+ * can follow 48 locks.
+ */
 #define TCE_MAX_LINKS		32
 
 /**

@@ -10,6 +10,7 @@
 #ifndef _ASM_POWERPC_VFIO_TCE_H
 #define _ASM_POWERPC_VFIO_TCE_H
 
+#include <linux/lockdep.h>
 #include <linux/spinlock.h>
 
 #include <asm/barrier.h>
@@ -21,13 +22,20 @@
  * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
  * @tbl: the hardware table
  *
- * For all who change entries of an open table.
+ * For all who change entries of an open table.  Who takes several does so in the order of
+ * the tables' addresses.
  *
  * Return: The lock.
  */
 static inline spinlock_t *tce_hw_lock(struct iommu_table *tbl)
 {
 	return &tbl->pools[0].lock;
+}
+
+/* That order, for lockdep: the lock is at the same place in each table. */
+static inline int tce_hw_lock_cmp(const struct lockdep_map *a, const struct lockdep_map *b)
+{
+	return a < b ? -1 : a > b;
 }
 
 /**
@@ -55,6 +63,7 @@ static inline bool tce_hw_is_open(struct iommu_table *tbl)
 static inline void tce_hw_open(struct iommu_table *tbl)
 {
 	spin_lock_init(&tbl->pools[0].lock);
+	lock_set_cmp_fn(&tbl->pools[0].lock, tce_hw_lock_cmp, NULL);
 	/* The lock and the slots of groups come before. */
 	smp_store_release(&tbl->pools[0].hint, TCE_HW_OPEN);
 }

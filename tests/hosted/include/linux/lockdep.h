@@ -8,11 +8,14 @@
  * What each lock knows of itself.  Its class is the text that it was
  * initialised with; shim.c has the list of all classes in their order.
  */
+#define lockdep_map shim_dep
+
 struct shim_dep {
 	const char *name;
 	int rank;
 	bool spins;
 	bool taken;	/* in the explorer */
+	int (*order)(const struct lockdep_map *a, const struct lockdep_map *b);
 	bool waiting;	/* a thread is about to take it; not in the explorer */
 };
 

@@ -23,9 +23,8 @@ typedef struct {
 void shim_spin_lock_init(spinlock_t *l, const char *name);
 void spin_lock(spinlock_t *l);
 void spin_unlock(spinlock_t *l);
-/* Several of a kind while @outer is held, in the order of their addresses */
-#define spin_lock_nest_lock(l, outer)	shim_spin_lock_nest(l, &(outer)->dep)
-void shim_spin_lock_nest(spinlock_t *l, const struct shim_dep *outer);
+/* Several of a kind may be held, each less than the next */
+#define lock_set_cmp_fn(l, cmp, print)	((void)(print), (l)->dep.order = (cmp))
 
 DEFINE_GUARD(spinlock, spinlock_t *, spin_lock(_T), spin_unlock(_T))
 
