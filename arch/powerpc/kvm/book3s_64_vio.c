@@ -327,38 +327,6 @@ static void tce_link_publish(struct tce_link *link)
 	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
 }
 
-/**
- * kvmppc_tce_lock_hardware - Lock all hardware tables behind a table
- * @table: the table
- *
- * sparse cannot count locks in a loop, so it is told that there are none.
- *
- * Context: kvmppc_tce_table.lock.
- */
-void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table)
-{
-	struct tce_link *link;
-
-	list_for_each_entry(link, &table->links, node) {
-		spin_lock(tce_hw_lock(link->tbl));
-		__release(tce_hw_lock(link->tbl));
-	}
-}
-
-/**
- * kvmppc_tce_unlock_hardware - Undo kvmppc_tce_lock_hardware()
- * @table: the table
- */
-void kvmppc_tce_unlock_hardware(struct kvmppc_tce_table *table)
-{
-	struct tce_link *link;
-
-	list_for_each_entry(link, &table->links, node) {
-		__acquire(tce_hw_lock(link->tbl));
-		spin_unlock(tce_hw_lock(link->tbl));
-	}
-}
-
 static void tce_link_free(struct tce_link *link)
 {
 	lockdep_assert_held(&tce_mutex);

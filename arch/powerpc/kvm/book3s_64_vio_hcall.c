@@ -175,6 +175,8 @@ struct tce_regions {
  * @entry: first hardware entry of the chunk
  * @page_shift: log2 of the size of a hardware page
  * @shift: log2 of hardware pages in a page of the guest's table
+ *
+ * A function that loops over entries works on a copy, which the compiler keeps in registers.
  */
 struct tce_pass {
 	struct iommu_table *tbl;
@@ -296,6 +298,14 @@ static __always_inline void tce_dirty(unsigned long hpa)
 		SetPageDirty(page);
 }
 
+/* @old: address and direction of what an exchange has replaced */
+static __always_inline void tce_exchanged(unsigned long old)
+{
+	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
+	if (!(old & DMA_TO_DEVICE))
+		tce_dirty(old);
+}
+
 static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
 {
 	if (mem)
@@ -317,8 +327,9 @@ static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long 
 
 /*
  * The view does not say whether the device could write to the page, and to ask the
- * hardware table for each entry is dear, so it is dirty in any case.  pin_user_pages() had
- * FOLL_WRITE, so it is a page that may be; at most one of a file is written back once more.
+ * hardware table for each entry is dear, so the page is marked dirty in any case.  Regions
+ * are pinned with FOLL_WRITE, so that is allowed; at worst, a page of a file is written back
+ * once more than necessary.
  */
 static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
 					 unsigned long ua, unsigned int shift)
@@ -458,9 +469,7 @@ static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view
 	unsigned long ua = new & ~TCE_PERMISSIONS;
 	__be64 was = *view;
 
-	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
-	if (!(old & DMA_TO_DEVICE))
-		tce_dirty(old);
+	tce_exchanged(old);
 	if (unlikely(old & TCE_UNDONE)) {
 		if (old & TCE_COUNTED)
 			tce_drop(pass, ua);
@@ -600,7 +609,7 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		return tce_table_left(table) ?: TCE_LEFT_SIZE;
 	*npages = min(*npages, table->chunk);
 
-	kvmppc_tce_lock_hardware(table);
+	tce_lock_hardware(table, NULL);
 	reason = tce_table_left(table);
 	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {
 		done = tce_map(request, first, *npages);
@@ -611,7 +620,7 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 	}
 	kvmppc_tce_store(table, request->first + first, done,
 			 request->tces ? request->tces + first : NULL, request->value);
-	kvmppc_tce_unlock_hardware(table);
+	tce_unlock_hardware(table, NULL);
 	return reason;
 }
 
@@ -666,7 +675,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 	}
 
 	guard(rcu)();
-	kvmppc_tce_lock_hardware(table);
+	tce_lock_hardware(table, NULL);
 	reason = undo ? tce_link_left(link) : tce_table_left(table);
 	if (!reason) {
 		tce_begin(&regions, request);
@@ -684,7 +693,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 	if (!reason && !undo && piece + 1 == table->pieces)
 		kvmppc_tce_store(table, request->first + i, 1,
 				 request->tces ? request->tces + i : NULL, request->value);
-	kvmppc_tce_unlock_hardware(table);
+	tce_unlock_hardware(table, NULL);
 	return reason;
 }
 
@@ -806,14 +815,12 @@ static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned lon
 		     tbl->it_page_shift);
 }
 
-/* What was mapped at @was comes back of the exchange. */
+/* @hpa and @direction: of the page at @was, as the exchange has returned them */
 static noinline void tce_fast_replaced(struct iommu_table *tbl, struct mm_struct *mm,
 				       unsigned long was, unsigned long hpa,
 				       enum dma_data_direction direction)
 {
-	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
-	if (!(direction & DMA_TO_DEVICE))
-		tce_dirty(hpa);
+	tce_exchanged(hpa | direction);
 	tce_let_go(mm_iommu_lookup(mm, was, 1UL << tbl->it_page_shift));
 }
 
@@ -878,33 +885,6 @@ static __always_inline bool tce_fast_change(const struct tce_request *request, u
 }
 
 /*
- * The locks of all links but the first, whose lock keeps the links as they are.  As all
- * who take several, in the order of the addresses.  sparse cannot count locks in a loop,
- * so it is told that there are none.
- */
-static __always_inline void tce_fast_lock_others(struct kvmppc_tce_table *table,
-						 struct tce_link *first)
-{
-	struct tce_link *link = first;
-
-	list_for_each_entry_continue(link, &table->links, node) {
-		spin_lock(tce_hw_lock(link->tbl));
-		__release(tce_hw_lock(link->tbl));
-	}
-}
-
-static __always_inline void tce_fast_unlock_others(struct kvmppc_tce_table *table,
-						   struct tce_link *first)
-{
-	struct tce_link *link = first;
-
-	list_for_each_entry_continue(link, &table->links, node) {
-		__acquire(tce_hw_lock(link->tbl));
-		spin_unlock(tce_hw_lock(link->tbl));
-	}
-}
-
-/*
  * One entry of a table whose pages are as large as those of the hardware tables behind it,
  * whose locks do for all.  True if all of it is done; false if nothing is, whatever the
  * reason.
@@ -928,13 +908,13 @@ static __always_inline bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 t
 
 	spin_lock(tce_hw_lock(first->tbl));
 	if (likely(rcu_access_pointer(table->first) == first)) {
-		tce_fast_lock_others(table, first);
+		tce_lock_hardware(table, first);
 		done = !tce_table_left(table) && tce_fast_change(&request, tce);
 		if (done) {
 			WRITE_ONCE(((u64 *)page_address(page))[request.first % TCES_PER_PAGE], tce);
 			WRITE_ONCE(table->fast, table->fast + 1);
 		}
-		tce_fast_unlock_others(table, first);
+		tce_unlock_hardware(table, first);
 	}
 	spin_unlock(tce_hw_lock(first->tbl));
 	return done;

@@ -33,8 +33,8 @@
 #define TCE_MAX_SUBPAGES	4096UL
 
 /*
- * Groups in containers of their own behind one table, at most: all change at once.  lockdep
- * can follow 48 locks.
+ * Groups in containers of their own behind one table, at most.  The locks of all their
+ * hardware tables are held together, and lockdep follows no more than 48 locks.
  */
 #define TCE_MAX_LINKS		32
 
@@ -222,11 +222,46 @@ static __always_inline long tce_table_left(const struct kvmppc_tce_table *table)
 	return 0;
 }
 
+/**
+ * tce_lock_hardware - Lock the hardware tables behind a table, in the order of addresses
+ * @table: the table
+ * @after: those behind this link only, or NULL: all of them
+ *
+ * sparse cannot count locks in a loop, so it is told that there are none.
+ *
+ * Context: kvmppc_tce_table.lock; or @after is kvmppc_tce_table.first, and its hardware
+ * lock is held.
+ */
+static __always_inline void tce_lock_hardware(struct kvmppc_tce_table *table,
+					      struct tce_link *after)
+{
+	struct tce_link *link = list_prepare_entry(after, &table->links, node);
+
+	list_for_each_entry_continue(link, &table->links, node) {
+		spin_lock(tce_hw_lock(link->tbl));
+		__release(tce_hw_lock(link->tbl));
+	}
+}
+
+/**
+ * tce_unlock_hardware - Undo tce_lock_hardware()
+ * @table: the table
+ * @after: as it was there
+ */
+static __always_inline void tce_unlock_hardware(struct kvmppc_tce_table *table,
+						struct tce_link *after)
+{
+	struct tce_link *link = list_prepare_entry(after, &table->links, node);
+
+	list_for_each_entry_continue(link, &table->links, node) {
+		__acquire(tce_hw_lock(link->tbl));
+		spin_unlock(tce_hw_lock(link->tbl));
+	}
+}
+
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
 bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages);
 bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size);
-void kvmppc_tce_lock_hardware(struct kvmppc_tce_table *table);
-void kvmppc_tce_unlock_hardware(struct kvmppc_tce_table *table);
 void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
 		      const u64 *tces, u64 value);
 long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,

@@ -476,13 +476,13 @@ TEST(slot_none, "no slot at all, or one at address 0: H_TOO_HARD, on the fast pa
 }
 
 /*
- * The device may have written to what it could write to.  What is replaced tells; what is
- * unmapped does not, so it is dirty all the same.
+ * An entry that is replaced tells whether the device could write to its page.  One that is
+ * unmapped is not asked, so its page is dirty in any case.
  */
 TEST(dirty, "pages that the device could write to are dirty, and all that are unmapped")
 {
-	static const u64 perms[] = { RO, WO, RW };
 	struct world w = world_new(&shape_plain, 1);
+	static const u64 perms[] = { RO, WO, RW };
 
 	for (int i = 0; i < 9; i++) {
 		unsigned long ua = UA_B + i * 65536;
@@ -502,11 +502,10 @@ TEST(dirty, "pages that the device could write to are dirty, and all that are un
 	}
 }
 
-static bool two_refuses;
-
+/* The second table of shape_equal, which has levels */
 static int two_refuse(struct hw *hw, unsigned long i)
 {
-	return two_refuses && hw->tbl.it_level_size == 8 ? -ENOMEM : 0;
+	return hw->tbl.it_indirect_levels ? -ENOMEM : 0;
 }
 
 /* Contract 4.28: One entry, and several hardware tables with pages of its size */
@@ -537,9 +536,8 @@ TEST(fast_two, "two hardware tables: all of both, or none, and on the fast path"
 	}
 	/* The other path does not get it, either. */
 	hw_before_exchange = two_refuse;
-	two_refuses = true;
 	put(&w, 1, GPA_A | RW, H_TOO_HARD, -1);
-	two_refuses = false;
+	hw_before_exchange = NULL;
 	put(&w, 1, GPA_A | RW, H_SUCCESS, 1);
 	EXPECT_EQ(table->fast, ++fast);
 	/* What replaces something could not be undone. */

@@ -22,8 +22,8 @@
  * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
  * @tbl: the hardware table
  *
- * For all who change entries of an open table.  Who takes several does so in the order of
- * the tables' addresses.
+ * For all who change entries of an open table.  Whoever takes several takes them in
+ * the order of the tables' addresses.
  *
  * Return: The lock.
  */

@@ -78,6 +78,9 @@ static inline bool list_is_singular(const struct list_head *head)
 	     &pos->member != (head);					\
 	     pos = container_of(pos->member.next, typeof(*pos), member))
 
+#define list_prepare_entry(pos, head, member)				\
+	((pos) ?: container_of(head, typeof(*(pos)), member))
+
 #define list_for_each_entry_continue(pos, head, member)		\
 	for (pos = container_of(pos->member.next, typeof(*pos), member);	\
 	     &pos->member != (head);					\
