@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE: LoPAPR, "TCE hypervisor
- * calls".  What they work on is in book3s_64_vio.c.
+ * calls".  What they work on is in book3s_64_vio.c, and what changes more than one entry
+ * in book3s_64_vio_change.c.
  *
  * Copyright (C) 2026 the authors of kvm-vfio
  *
@@ -12,7 +13,7 @@
  *			it.  It has done all of the request, or nothing: then the request
  *			goes the other way from its beginning.
  *
- *	tce_find_range(), tce_translate(), tce_change()
+ *	tce_find_range(), tce_translate(), kvmppc_tce_change()
  *			any request.  The whole range and all arguments are checked before
  *			anything changes.  The list of H_PUT_TCE_INDIRECT is read once,
  *			with no lock held, as reading guest memory may sleep for as long
@@ -24,34 +25,23 @@
  * dropped, and before the hypercall returns.
  *
  * What is no error of the guest but cannot be done here is H_TOO_HARD: user space
- * gets the same request.  Within this file it is one of TCE_LEFT_*, which says why.
+ * gets the same request.  Within these files it is one of TCE_LEFT_*, which says why.
  * Each entry is then old or new as a whole: in all the hardware tables, their
  * userspace views, the counts of the memory regions, and in the table that the guest
  * reads back.  (Of an entry so large that it changes in pieces this is true only if no
  * group and no hardware table comes or goes at that time.)
- *
- * The userspace view of a hardware table has the user address of each mapped page.
- * An address there stands for one count of the page's preregistered region; 0 stands
- * for an entry that is not mapped, so empty runs are skipped.  Containers without
- * preregistration (SPAPR TCE v1) do not keep the view, so user space does everything
- * for them.
  */
 #include <linux/cleanup.h>
 /* not used: the CRCs of the exports tell which types are known here */
 #include <linux/hugetlb.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
-#include <linux/page-flags.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include <asm/barrier.h>
-#include <asm/firmware.h>
 #include <asm/hvcall.h>
 #include <asm/iommu.h>
 #include <asm/kvm_ppc.h>
@@ -59,32 +49,6 @@
 #include <asm/tce.h>
 
 #include "spapr_tce.h"
-
-/* LoPAPR: a list is one page of 4 KiB. */
-#define TCE_LIST_MAX	(SZ_4K / sizeof(u64))
-
-/**
- * struct tce_request - entries that the guest wants to change
- * @kvm: the VM
- * @table: which table
- * @first: index of the first entry within the table
- * @npages: number of entries
- * @tces: the entries, or NULL if all of them are @value
- * @uas: what @tces map in user space: addresses, with the permissions of the entries,
- *	0 for none; NULL if none does
- * @value: an entry without permissions
- * @slot: the slot of the last of @uas, for the next request to try first
- */
-struct tce_request {
-	struct kvm *kvm;
-	struct kvmppc_tce_table *table;
-	u64 first;
-	u64 npages;
-	const u64 *tces;
-	const unsigned long *uas;
-	u64 value;
-	struct tce_slot slot;
-};
 
 /* Finds the table and checks the whole range. */
 static __always_inline long tce_find_range(struct tce_request *request,
@@ -140,623 +104,6 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 	if (slot.bytes)
 		request->uas = uas;
 	request->slot = slot;
-	return H_SUCCESS;
-}
-
-/*
- * Hardware tables
- */
-
-/**
- * struct tce_regions - regions that were looked up in an RCU section
- * @mm: of the VM
- * @slot: the one that has all of the memory slot that was mapped last, or NULL
- * @start: of that slot
- * @room: the last address at which any hardware page is all in it, counted from @start
- * @other: others, that were looked up last, or NULL
- */
-struct tce_regions {
-	struct mm_struct *mm;
-	struct mm_iommu_table_group_mem_t *slot;
-	unsigned long start;
-	unsigned long room;
-	struct mm_iommu_table_group_mem_t *other[2];
-};
-
-/**
- * struct tce_pass - what a pass over the entries of one hardware table needs
- * @tbl: the hardware table
- * @regions: for all passes of the section
- * @slot: as of @regions; here it may be in a register
- * @start: as @slot
- * @room: as @slot
- * @uas: of the request, from the chunk's first entry on, or NULL
- * @old: room for what comes back of the hardware entries of the chunk
- * @entry: first hardware entry of the chunk
- * @page_shift: log2 of the size of a hardware page
- * @shift: log2 of hardware pages in a page of the guest's table
- *
- * A function that loops over entries works on a copy, which the compiler keeps in registers.
- */
-struct tce_pass {
-	struct iommu_table *tbl;
-	struct tce_regions *regions;
-	struct mm_iommu_table_group_mem_t *slot;
-	unsigned long start;
-	unsigned long room;
-	const unsigned long *uas;
-	unsigned long *old;
-	unsigned long entry;
-	unsigned int page_shift;
-	unsigned int shift;
-};
-
-/* Elements of tce_pass.old: an address, enum dma_data_direction, and beside them */
-#define TCE_DIRECTION	3UL
-#define TCE_COUNTED	4UL	/* the new page has a count of its own */
-#define TCE_UNDONE	8UL	/* what was there before is back */
-#define TCE_FLAGS	(TCE_COUNTED | TCE_UNDONE)
-
-/* From permissions to enum dma_data_direction */
-static const u8 tce_direction[] = {
-	[0]					= DMA_NONE,
-	[TCE_PCI_READ]				= DMA_TO_DEVICE,
-	[TCE_PCI_WRITE]				= DMA_FROM_DEVICE,
-	[TCE_PCI_READ | TCE_PCI_WRITE]		= DMA_BIDIRECTIONAL,
-};
-
-/* Most pages are in the slot that was used last; if not, it is only a guess. */
-static __always_inline void tce_begin(struct tce_regions *regions,
-				      const struct tce_request *request)
-{
-	const struct tce_slot *slot = &request->table->slot;
-	struct mm_struct *mm = request->kvm->mm;
-	struct mm_iommu_table_group_mem_t *mem;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
-
-	mem = slot->bytes ? mm_iommu_lookup(mm, slot->ua, slot->bytes) : NULL;
-	*regions = (struct tce_regions){
-		.mm = mm,
-		.slot = mem,
-		.start = mem ? slot->ua : ULONG_MAX,
-		/* No hardware page is larger than the table's, of which one is in the slot. */
-		.room = mem ? slot->bytes - (1UL << request->table->page_shift) : 0,
-	};
-}
-
-/* A pass over entries of a link, from entry @first of the request on */
-static __always_inline struct tce_pass
-tce_pass(const struct tce_request *request, const struct tce_link *link, u64 first,
-	 unsigned long *old, struct tce_regions *regions)
-{
-	struct iommu_table *tbl = link->tbl;
-
-	lockdep_assert_held(tce_hw_lock(tbl));
-
-	return (struct tce_pass){
-		.tbl = tbl,
-		.regions = regions,
-		.slot = regions->slot,
-		.start = regions->start,
-		.room = regions->room,
-		.uas = request->uas ? request->uas + first : NULL,
-		.old = old,
-		.entry = (request->table->offset + request->first + first) << link->shift,
-		.page_shift = tbl->it_page_shift,
-		.shift = link->shift,
-	};
-}
-
-static noinline struct mm_iommu_table_group_mem_t *
-tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shift)
-{
-	struct mm_iommu_table_group_mem_t *mem = regions->other[0];
-	unsigned long hpa;
-
-	/* A region tells that it does not have an address, too. */
-	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
-		return mem;
-	mem = regions->other[1];
-	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
-		mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
-	regions->other[1] = regions->other[0];
-	regions->other[0] = mem;
-	return mem;
-}
-
-static __always_inline struct mm_iommu_table_group_mem_t *
-tce_region(const struct tce_pass *pass, unsigned long ua)
-{
-	if (likely(ua - pass->start <= pass->room))
-		return pass->slot;
-	return tce_region_other(pass->regions, ua, pass->page_shift);
-}
-
-/*
- * The userspace view of hardware entry @entry and of those that follow it in its
- * leaf level: @run of them, no more than @nr.  NULL if the level is not there.
- */
-static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
-					unsigned long nr, bool alloc, unsigned long *run)
-{
-	unsigned long index = entry - tbl->it_offset;
-
-	*run = nr;
-	if (!tbl->it_indirect_levels)
-		return tbl->it_userspace + index;
-	*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
-	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
-}
-
-/* Memory of devices is never preregistered: nobody calls mm_iommu_newdev(). */
-static __always_inline void tce_dirty(unsigned long hpa)
-{
-	struct page *page = pfn_to_page(hpa >> PAGE_SHIFT);
-
-	if (unlikely(!PageDirty(page)))
-		SetPageDirty(page);
-}
-
-/* @old: address and direction of what an exchange has replaced */
-static __always_inline void tce_exchanged(unsigned long old)
-{
-	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
-	if (!(old & DMA_TO_DEVICE))
-		tce_dirty(old);
-}
-
-static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
-{
-	if (mem)
-		mm_iommu_mapped_dec(mem);
-}
-
-/* Nothing reaches the page at @ua any more by an entry that counted it. */
-static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long ua)
-{
-	tce_let_go(tce_region(pass, ua));
-}
-
-/*
- * Unmapping: cannot fail
- *
- * An LPAR does not hear whether its clear() did all of it, so there entries are
- * exchanged, as if something was mapped.
- */
-
-/*
- * The view does not say whether the device could write to the page, and to ask the
- * hardware table for each entry is dear, so the page is marked dirty in any case.  Regions
- * are pinned with FOLL_WRITE, so that is allowed; at worst, a page of a file is written back
- * once more than necessary.
- */
-static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
-					 unsigned long ua, unsigned int shift)
-{
-	unsigned long hpa;
-
-	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa)) {
-		/* The guest has chosen the page. */
-		barrier_nospec();
-		tce_dirty(hpa);
-	}
-	tce_let_go(mem);
-}
-
-/* Unmaps a run of entries in one leaf level. */
-static __always_inline void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
-					  unsigned long entry, unsigned long nr)
-{
-	unsigned long was;
-
-	/* What is not in the view is not in the hardware. */
-	while (nr && !view[nr - 1])
-		nr--;
-	if (!nr)
-		return;
-	for (; !*view; view++, entry++, nr--)
-		;
-	/* Kills what the hardware has cached, too */
-	pass->tbl->it_ops->clear(pass->tbl, entry, nr);
-	for (; nr; view++, nr--) {
-		was = be64_to_cpup(view);
-		/* or else it is swapped after it is loaded, by ten instructions */
-		OPTIMIZER_HIDE_VAR(was);
-		if (!was)
-			continue;
-		*view = 0;
-		tce_unmapped(tce_region(pass, was), was, pass->page_shift);
-	}
-}
-
-static void tce_link_unmap(const struct tce_pass *of, unsigned long nr)
-{
-	const struct tce_pass copy = *of, *pass = &copy;
-	unsigned long i, run;
-	__be64 *view;
-
-	for (i = 0; i < nr; i += run) {
-		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
-		if (view)
-			tce_run_unmap(pass, view, pass->entry + i, run);
-	}
-}
-
-/*
- * Mapping
- *
- * First the hardware entries are exchanged; the view keeps the old addresses, so it
- * says what is to be let go.  After the kill, the view is brought up to date and the
- * counts of what was replaced are dropped.  Where old and new page are in one region,
- * the count of the old page becomes that of the new one.
- *
- * If something cannot be had midway, all hardware tables go back to the guest's last
- * entry that is new in each of them.
- *
- * User space that maps and unmaps in the container at the same time changes entry,
- * view and count under the same lock.
- */
-
-/* Address and permissions for hardware entry number @i of the chunk; 0 for none */
-static __always_inline unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
-{
-	unsigned long ua;
-
-	if (!pass->uas)
-		return 0;
-	if (likely(!pass->shift))
-		return pass->uas[i];
-	ua = pass->uas[i >> pass->shift];
-	return ua ? ua + ((i & ((1UL << pass->shift) - 1)) << pass->page_shift) : 0;
-}
-
-/*
- * A slot or a region may have a large page of the guest where the host has none:
- * the size that a region tells is that of its first page.
- */
-static noinline bool tce_is_one_page(unsigned long hpa, unsigned int shift)
-{
-	barrier_nospec();
-	if (hpa & ((1UL << shift) - 1))
-		return false;
-	return page_shift(compound_head(pfn_to_page(hpa >> PAGE_SHIFT))) >= shift;
-}
-
-static __always_inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
-					   unsigned long ua, unsigned int shift,
-					   unsigned long *hpa)
-{
-	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
-	       (likely(shift <= PAGE_SHIFT) || tce_is_one_page(*hpa, shift));
-}
-
-/*
- * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
- * filled in, or an error and nothing has changed.
- */
-static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned long entry,
-					 unsigned long new, unsigned long was,
-					 unsigned long *old)
-{
-	enum dma_data_direction direction = tce_direction[new & TCE_PERMISSIONS];
-	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0, counted = 0;
-	struct mm_iommu_table_group_mem_t *mem = NULL;
-
-	if (new) {
-		mem = tce_region(pass, ua);
-		if (!tce_region_has(mem, ua, pass->page_shift, &hpa))
-			return -ENXIO;
-		if (!was || tce_region(pass, was) != mem) {
-			if (mm_iommu_mapped_inc(mem))
-				return -ENXIO;
-			counted = TCE_COUNTED;
-		}
-	}
-	if (unlikely(pass->tbl->it_ops->xchg_no_kill(pass->tbl, entry, &hpa, &direction))) {
-		if (counted)
-			mm_iommu_mapped_dec(mem);
-		return -ENOMEM;
-	}
-	*old = hpa | direction | counted;
-	return 0;
-}
-
-/* The hardware reaches what is in the entry now, and nothing that was there before. */
-static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
-				       unsigned long new, unsigned long old)
-{
-	unsigned long ua = new & ~TCE_PERMISSIONS;
-	__be64 was = *view;
-
-	tce_exchanged(old);
-	if (unlikely(old & TCE_UNDONE)) {
-		if (old & TCE_COUNTED)
-			tce_drop(pass, ua);
-		return;
-	}
-	*view = cpu_to_be64(ua);
-	if (was && (!new || old & TCE_COUNTED))
-		tce_drop(pass, be64_to_cpu(was));
-}
-
-/* Exchanges the first @nr entries.  Returns how many are new. */
-static unsigned long tce_link_exchange(const struct tce_pass *of, unsigned long nr)
-{
-	const struct tce_pass copy = *of, *pass = &copy;
-	unsigned long i, end, run, new, was;
-	__be64 *view;
-
-	for (i = 0; i < nr; i = end) {
-		view = tce_view(pass->tbl, pass->entry + i, nr - i, true, &run);
-		if (!view)
-			return i;
-		for (end = i + run; i < end; i++) {
-			new = tce_new(pass, i);
-			was = be64_to_cpup(view++);
-			OPTIMIZER_HIDE_VAR(was);
-			if (!new && !was)
-				pass->old[i] = DMA_NONE;
-			else if (tce_exchange(pass, pass->entry + i, new, was, &pass->old[i]))
-				return i;
-		}
-	}
-	return nr;
-}
-
-/* What was there before comes back: its level is there, and its count still is. */
-static void tce_link_undo(const struct tce_pass *pass, unsigned long i, unsigned long end)
-{
-	enum dma_data_direction direction;
-	unsigned long old, hpa;
-
-	for (; i < end; i++) {
-		old = pass->old[i];
-		hpa = old & ~(TCE_FLAGS | TCE_DIRECTION);
-		direction = old & TCE_DIRECTION;
-		/* A table that does not do as it is told keeps the new page. */
-		if (!pass->tbl->it_ops->xchg_no_kill(pass->tbl, pass->entry + i, &hpa, &direction))
-			pass->old[i] = hpa | direction | (old & TCE_COUNTED) | TCE_UNDONE;
-	}
-}
-
-static void tce_link_settle(const struct tce_pass *of, unsigned long nr)
-{
-	const struct tce_pass copy = *of, *pass = &copy;
-	unsigned long i, end, run;
-	__be64 *view;
-
-	if (!nr)
-		return;
-	iommu_tce_kill(pass->tbl, pass->entry, nr);
-	for (i = 0; i < nr; i = end) {
-		/* The level is there since the exchange. */
-		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
-		for (end = i + run; i < end; i++, view++)
-			tce_settle(pass, view, tce_new(pass, i), pass->old[i]);
-	}
-}
-
-/*
- * A chunk of a request
- */
-
-/* Returns how many of the guest's entries are new, all of them or none beyond. */
-static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
-{
-	struct kvmppc_tce_table *table = request->table;
-	unsigned long *old = table->old, *done = table->done, kept;
-	unsigned int nr = 0;
-	struct tce_link *link;
-	struct tce_regions regions;
-	struct tce_pass pass;
-
-	if (request->slot.bytes)
-		table->slot = request->slot;
-	tce_begin(&regions, request);
-	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first, old, &regions);
-		done[nr] = tce_link_exchange(&pass, npages << link->shift);
-		npages = done[nr] >> link->shift;
-		old += done[nr++];
-	}
-	old = table->old;
-	nr = 0;
-	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first, old, &regions);
-		kept = npages << link->shift;
-		if (unlikely(kept < done[nr]))
-			tce_link_undo(&pass, kept, done[nr]);
-		tce_link_settle(&pass, done[nr]);
-		old += done[nr++];
-	}
-	return npages;
-}
-
-static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
-{
-	struct kvmppc_tce_table *table = request->table;
-	struct tce_link *link;
-	struct tce_regions regions;
-	struct tce_pass pass;
-
-	tce_begin(&regions, request);
-	list_for_each_entry(link, &table->links, node) {
-		pass = tce_pass(request, link, first, table->old, &regions);
-		tce_link_unmap(&pass, npages << link->shift);
-	}
-}
-
-/*
- * Changes entries of the request from @first on: *@npages at most, and then it is how
- * many are new.  *@changes is of the chunk before: if other hardware tables are behind
- * the table since then, they do not have what was done until now.
- */
-static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *npages,
-			     unsigned long *changes)
-{
-	struct kvmppc_tce_table *table = request->table;
-	u64 done = 0;
-	long reason;
-
-	lockdep_assert_held(&table->lock);
-
-	guard(rcu)();
-	if (first && table->changes != *changes)
-		return TCE_LEFT_GONE;
-	*changes = table->changes;
-	if (!table->chunk)
-		return tce_table_left(table) ?: TCE_LEFT_SIZE;
-	*npages = min(*npages, table->chunk);
-
-	tce_lock_hardware(table, NULL);
-	reason = tce_table_left(table);
-	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {
-		done = tce_map(request, first, *npages);
-		reason = done < *npages ? TCE_LEFT_MEMORY : 0;
-	} else if (!reason) {
-		tce_unmap(request, first, *npages);
-		done = *npages;
-	}
-	kvmppc_tce_store(table, request->first + first, done,
-			 request->tces ? request->tces + first : NULL, request->value);
-	tce_unlock_hardware(table, NULL);
-	return reason;
-}
-
-/*
- * A large entry: one of the guest's is more than TCE_CHUNK of the hardware's
- *
- * It changes in pieces, with kvmppc_tce_table.large held: what other hypercalls on the
- * table find is old or new as a whole.  It is mapped only if it is not mapped, so that
- * to undo is to unmap, which cannot fail.  If groups or hardware tables come or go
- * midway, some pieces may be new and others old, until user space has done the whole
- * request.
- */
-
-/* Maps hardware entries that are not mapped: all, or none and says why. */
-static long tce_piece_map(const struct tce_pass *pass, unsigned long nr)
-{
-	unsigned long i, run, done;
-	__be64 *view;
-
-	for (i = 0; i < nr; i += run) {
-		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
-		if (view && memchr_inv(view, 0, run * sizeof(*view)))
-			return TCE_LEFT_SIZE;
-	}
-	done = tce_link_exchange(pass, nr);
-	if (done < nr)
-		tce_link_undo(pass, 0, done);
-	tce_link_settle(pass, done);
-	return done < nr ? TCE_LEFT_MEMORY : 0;
-}
-
-/* Changes piece number @piece of the request's entry @i, or puts it back. */
-static long tce_large_piece(const struct tce_request *request, u64 i, unsigned long piece,
-			    unsigned long changes, bool undo)
-{
-	struct kvmppc_tce_table *table = request->table;
-	unsigned long from = piece * TCE_CHUNK, all, nr, ua;
-	struct tce_regions regions;
-	struct tce_link *link;
-	struct tce_pass pass;
-	long reason;
-
-	lockdep_assert_held(&table->lock);
-
-	if (table->changes != changes)
-		return TCE_LEFT_GONE;
-	list_for_each_entry(link, &table->links, node) {
-		all = max(1UL << link->shift, TCE_CHUNK);
-		if (from < all)
-			break;
-		from -= all;
-	}
-
-	guard(rcu)();
-	tce_lock_hardware(table, NULL);
-	reason = undo ? tce_link_left(link) : tce_table_left(table);
-	if (!reason) {
-		tce_begin(&regions, request);
-		pass = tce_pass(request, link, i, table->old, &regions);
-		pass.entry += from;
-		nr = min(1UL << link->shift, TCE_CHUNK);
-		if (undo || !pass.uas || !pass.uas[0]) {
-			tce_link_unmap(&pass, nr);
-		} else {
-			ua = pass.uas[0] + (from << pass.page_shift);
-			pass.uas = &ua;
-			reason = tce_piece_map(&pass, nr);
-		}
-	}
-	if (!reason && !undo && piece + 1 == table->pieces)
-		kvmppc_tce_store(table, request->first + i, 1,
-				 request->tces ? request->tces + i : NULL, request->value);
-	tce_unlock_hardware(table, NULL);
-	return reason;
-}
-
-/* Changes the request's entry @i: all of it, or nothing, but see above. */
-static long tce_change_large(const struct tce_request *request, u64 i, unsigned long changes)
-{
-	struct kvmppc_tce_table *table = request->table;
-	unsigned long piece, pieces;
-	long reason = 0;
-
-	guard(mutex)(&table->large);
-	/* If it is of other links than those of @changes, nothing will be done by it. */
-	pieces = READ_ONCE(table->pieces);
-	if (!pieces || firmware_has_feature(FW_FEATURE_LPAR))
-		return TCE_LEFT_SIZE;
-	for (piece = 0; piece < pieces; piece++) {
-		spin_lock(&table->lock);
-		reason = tce_large_piece(request, i, piece, changes, false);
-		spin_unlock(&table->lock);
-		if (reason)
-			break;
-		cond_resched();
-	}
-	while (reason && piece--) {
-		spin_lock(&table->lock);
-		tce_large_piece(request, i, piece, changes, true);
-		spin_unlock(&table->lock);
-		cond_resched();
-	}
-	return reason;
-}
-
-static long tce_change(const struct tce_request *request)
-{
-	bool pages = request->tces || request->value;
-	unsigned long changes = 0;
-	u64 first = 0, npages;
-	bool large;
-	long reason;
-
-	while (first < request->npages) {
-		npages = min(request->npages - first, TCE_CHUNK);
-		if (pages && !kvmppc_tce_pages(request->table, request->first + first, npages))
-			return TCE_LEFT_NOMEM;
-		spin_lock(&request->table->lock);
-		reason = tce_change_chunk(request, first, &npages, &changes);
-		spin_unlock(&request->table->lock);
-		large = unlikely(reason == TCE_LEFT_SIZE);
-		if (large) {
-			npages = 1;
-			reason = tce_change_large(request, first, changes);
-		}
-		if (reason)
-			return reason;
-
-		first += npages;
-		if (first == request->npages)
-			break;
-		cond_resched();
-		/* What takes long can be interrupted; user space starts it again. */
-		if ((large || request->npages > TCE_LIST_MAX) && signal_pending(current))
-			return TCE_LEFT_SIGNAL;
-	}
 	return H_SUCCESS;
 }
 
@@ -833,7 +180,7 @@ static __always_inline bool tce_fast_map(const struct tce_request *request,
 					 struct mm_iommu_table_group_mem_t *mem,
 					 unsigned long new, unsigned long hpa)
 {
-	enum dma_data_direction direction = tce_direction[new & TCE_PERMISSIONS];
+	enum dma_data_direction direction = tce_direction(new);
 	struct iommu_table *tbl = link->tbl;
 	unsigned long run;
 	__be64 *view = tce_view(tbl, entry, 1, true, &run);
@@ -930,7 +277,7 @@ static noinline long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 	idx = srcu_read_lock(&kvm->srcu);
 	ret = tce_find_range(&request, liobn, ioba) ?:
 	      tce_translate(&request, &tce, &ua, false) ?:
-	      tce_change(&request);
+	      kvmppc_tce_change(&request);
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return ret;
@@ -954,7 +301,7 @@ static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, 
 	if (!ret && value & TCE_PERMISSIONS)
 		ret = H_PARAMETER;
 	if (!ret)
-		ret = tce_change(&request);
+		ret = kvmppc_tce_change(&request);
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return ret;
@@ -1071,7 +418,7 @@ long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 	}
 	if (!ret)
 		ret = tce_translate(&request, list->tces, list->uas, true) ?:
-		      tce_change(&request);
+		      kvmppc_tce_change(&request);
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(srcu, idx);
 	return ret;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * TCE tables of a VM: shared by book3s_64_vio.c, which has them come and go, and
- * book3s_64_vio_hcall.c, which serves the hypercalls.
+ * TCE tables of a VM: shared by book3s_64_vio.c, which has them come and go,
+ * book3s_64_vio_hcall.c, which serves the hypercalls, and book3s_64_vio_change.c, which
+ * changes entries.
  */
 #ifndef _POWERPC_KVM_SPAPR_TCE_H
 #define _POWERPC_KVM_SPAPR_TCE_H
@@ -259,6 +260,32 @@ static __always_inline void tce_unlock_hardware(struct kvmppc_tce_table *table,
 	}
 }
 
+/* LoPAPR: a list is one page of 4 KiB. */
+#define TCE_LIST_MAX	(SZ_4K / sizeof(u64))
+
+/**
+ * struct tce_request - entries that the guest wants to change
+ * @kvm: the VM
+ * @table: which table
+ * @first: index of the first entry within the table
+ * @npages: number of entries
+ * @tces: the entries, or NULL if all of them are @value
+ * @uas: what @tces map in user space: addresses, with the permissions of the entries,
+ *	0 for none; NULL if none does
+ * @value: an entry without permissions
+ * @slot: the slot of the last of @uas, for the next request to try first
+ */
+struct tce_request {
+	struct kvm *kvm;
+	struct kvmppc_tce_table *table;
+	u64 first;
+	u64 npages;
+	const u64 *tces;
+	const unsigned long *uas;
+	u64 value;
+	struct tce_slot slot;
+};
+
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
 bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages);
 bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size);
@@ -266,5 +293,96 @@ void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
 		      const u64 *tces, u64 value);
 long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
 		       u64 ioba, u64 npages, long outcome);
+bool kvmppc_tce_is_one_page(unsigned long hpa, unsigned int shift);
+long kvmppc_tce_change(const struct tce_request *request);
+
+/*
+ * A hardware entry, its view and its count
+ *
+ * The userspace view of a hardware table has the user address of each mapped page.
+ * An address there stands for one count of the page's preregistered region; 0 stands
+ * for an entry that is not mapped, so empty runs are skipped.  Containers without
+ * preregistration (SPAPR TCE v1) do not keep the view, so user space does everything
+ * for them.
+ */
+
+/* From permissions */
+static __always_inline enum dma_data_direction tce_direction(unsigned long tce)
+{
+	static const u8 directions[] = {
+		[0]				= DMA_NONE,
+		[TCE_PCI_READ]			= DMA_TO_DEVICE,
+		[TCE_PCI_WRITE]			= DMA_FROM_DEVICE,
+		[TCE_PCI_READ | TCE_PCI_WRITE]	= DMA_BIDIRECTIONAL,
+	};
+
+	return directions[tce & TCE_PERMISSIONS];
+}
+
+/*
+ * The userspace view of hardware entry @entry and of those that follow it in its
+ * leaf level: @run of them, no more than @nr.  NULL if the level is not there.
+ */
+static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
+					unsigned long nr, bool alloc, unsigned long *run)
+{
+	unsigned long index = entry - tbl->it_offset;
+
+	*run = nr;
+	if (!tbl->it_indirect_levels)
+		return tbl->it_userspace + index;
+	*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
+	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
+}
+
+/* Memory of devices is never preregistered: nobody calls mm_iommu_newdev(). */
+static __always_inline void tce_dirty(unsigned long hpa)
+{
+	struct page *page = pfn_to_page(hpa >> PAGE_SHIFT);
+
+	if (unlikely(!PageDirty(page)))
+		SetPageDirty(page);
+}
+
+/* @old: address and direction of what an exchange has replaced */
+static __always_inline void tce_exchanged(unsigned long old)
+{
+	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
+	if (!(old & DMA_TO_DEVICE))
+		tce_dirty(old);
+}
+
+static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
+{
+	if (mem)
+		mm_iommu_mapped_dec(mem);
+}
+
+/*
+ * The view does not say whether the device could write to the page, and to ask the
+ * hardware table for each entry is dear, so the page is marked dirty in any case.  Regions
+ * are pinned with FOLL_WRITE, so that is allowed; at worst, a page of a file is written back
+ * once more than necessary.
+ */
+static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
+					 unsigned long ua, unsigned int shift)
+{
+	unsigned long hpa;
+
+	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa)) {
+		/* The guest has chosen the page. */
+		barrier_nospec();
+		tce_dirty(hpa);
+	}
+	tce_let_go(mem);
+}
+
+static __always_inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
+					   unsigned long ua, unsigned int shift,
+					   unsigned long *hpa)
+{
+	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
+	       (likely(shift <= PAGE_SHIFT) || kvmppc_tce_is_one_page(*hpa, shift));
+}
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_H */
