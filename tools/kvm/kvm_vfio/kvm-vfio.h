@@ -62,6 +62,8 @@ char *plain(const char *s);
 char *output_of(const char *command, const char *a);
 /* Two lines on stderr, of which the second may be NULL, then the end */
 noreturn void die(const char *what, const char *todo);
+/* What to do where something may not be looked at */
+const char *more_permission(void);
 void warn(const char *what);
 
 /* tree.c: JSON objects.  NULL is JSON's null everywhere. */
@@ -173,6 +175,7 @@ char *file_notes(struct json_object *file);
 const char *left_reason(const char *key);
 
 /* The commands */
+void say_if_not_whole(bool whole);
 int list(bool json);
 int coherent(const char *which, bool json);
 int why(const char *what, bool json);

@@ -140,10 +140,11 @@ static void list_text(struct json_object *vms)
 	}
 }
 
-static void say_if_not_whole(bool whole)
+void say_if_not_whole(bool whole)
 {
 	if (!whole)
-		warn("no permission to look at some processes: run it as root to see all VMs");
+		warn(text("no permission to look at some processes: %s to see all VMs",
+			  more_permission()));
 }
 
 int list(bool json)
@@ -244,7 +245,7 @@ int coherent(const char *which, bool json)
 	json_object_put(vms);
 	if (which && !length(told))
 		die(text("no such VM: %s", plain(which)), whole ?
-		    "kvm-vfio list shows them" : "run it as root to see all VMs");
+		    "kvm-vfio list shows them" : text("%s to see all VMs", more_permission()));
 	if (json) {
 		print_tree(tree);
 	} else {

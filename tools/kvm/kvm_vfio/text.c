@@ -31,6 +31,13 @@ void warn(const char *what)
 	fprintf(stderr, "kvm-vfio: %s\n", what);
 }
 
+const char *more_permission(void)
+{
+	if (geteuid())
+		return "run it as root";
+	return "run it as root of the host outside of containers";
+}
+
 /* Zeroes, if there are no bytes */
 char *keep(const void *bytes, size_t size)
 {

@@ -270,7 +270,7 @@ static bool watch_traces(const char *tracing, bool json)
 	remove_old(text("%s/instances", tracing));
 	snprintf(instance, sizeof(instance), "%s/instances/kvm-vfio-%d", tracing, getpid());
 	if (mkdir(instance, 0700) && errno != EEXIST)
-		die(text("cannot make %s: %m", instance), "run it as root");
+		die(text("cannot make %s: %m", instance), more_permission());
 	write_file(text("%s/options/context-info", instance), "0");
 	write_file(text("%s/buffer_percent", instance), "0"); /* poll ends at the first event */
 	fd = open(text("%s/trace_pipe", instance), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -417,8 +417,7 @@ static void watch_again(unsigned int interval, bool json)
 {
 	struct json_object *old = new_object(), *facts;
 
-	if (!visit_processes(take_facts, old))
-		warn("no permission to look at some processes: run it as root to see all VMs");
+	say_if_not_whole(visit_processes(take_facts, old));
 	tell_beginning("polling", json);
 	while (!ended) {
 		forget_since(NULL);

@@ -597,6 +597,6 @@ int why(const char *what, bool json)
 		warn("this kernel does not tell all that VMs hold");
 	json_object_put(tree);
 	if (!told)
-		die("no permission to look at the files of all processes", "run it as root");
+		die("no permission to look at the files of all processes", more_permission());
 	return busy ? YES : NO;
 }
