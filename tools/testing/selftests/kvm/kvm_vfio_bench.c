@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
@@ -55,20 +54,6 @@ static int protected_group(const char *bdf, int *container)
 	return group;
 }
 
-/*
- * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
- * less.
- */
-static void await_timer_interrupt(void)
-{
-	struct timespec before, now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
-	do {
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	} while (now.tv_nsec == before.tv_nsec);
-}
-
 static void cheaper(uint64_t *cost, uint64_t start)
 {
 	uint64_t now = ticks() - start;
@@ -84,11 +69,11 @@ static void measure(int dev, unsigned int held, int group)
 	unsigned int i;
 
 	for (i = 0; i < RUNS; i++) {
-		await_timer_interrupt();
+		vfio_await_tick();
 		start = ticks();
 		kvm_vfio_add(dev, group);
 		cheaper(&add, start);
-		await_timer_interrupt();
+		vfio_await_tick();
 		start = ticks();
 		kvm_vfio_del(dev, group);
 		cheaper(&del, start);

@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vfio_tce.h"
@@ -69,26 +68,12 @@ static const char * const names[NR_COSTS] = {
 
 static uint64_t costs[NR_COSTS];
 
-/*
- * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
- * less.
- */
-static void await_timer_interrupt(void)
-{
-	struct timespec before, now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
-	do {
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	} while (now.tv_nsec == before.tv_nsec);
-}
-
 static void measure(unsigned int what, struct ppc64_request request)
 {
 	uint64_t cost;
 
 	*vcpu.request = request;
-	await_timer_interrupt();
+	vfio_await_tick();
 	ppc64_vcpu_run(&vcpu);
 	VFIO_ASSERT(!vcpu.nr_to_user && !vcpu.request->all,
 		    "%s: %lu times to user space, or'ed results %#llx", names[what],
@@ -158,7 +143,7 @@ static void measure_boot(void)
 		.args = { LIOBN, 0, LIST, TCE_LIST },
 		.step = { TCE_LIST * page() },
 	};
-	await_timer_interrupt();
+	vfio_await_tick();
 	ppc64_vcpu_run(&vcpu);
 	VFIO_ASSERT(!vcpu.nr_to_user && !vcpu.request->all,
 		    "boot: %lu times to user space, or'ed results %#llx",

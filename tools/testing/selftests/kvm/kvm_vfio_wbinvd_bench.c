@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "vfio_util.h"
 
@@ -85,20 +84,6 @@ static void until_out(void)
 	VFIO_ASSERT(run->exit_reason == KVM_EXIT_IO, "exit %u", run->exit_reason);
 }
 
-/*
- * Waits for a timer tick.  The next one is 4 ms away, and a measurement takes
- * less.
- */
-static void await_timer_interrupt(void)
-{
-	struct timespec before, now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
-	do {
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	} while (now.tv_nsec == before.tv_nsec);
-}
-
 static uint64_t cheapest(unsigned long offset, unsigned int nr_runs)
 {
 	uint64_t least = UINT64_MAX, start, ticks;
@@ -106,7 +91,7 @@ static uint64_t cheapest(unsigned long offset, unsigned int nr_runs)
 
 	for (round = 0; round < ROUNDS; round++) {
 		enter_at(offset);
-		await_timer_interrupt();
+		vfio_await_tick();
 		start = __builtin_ia32_rdtsc();
 		for (i = 0; i < nr_runs; i++)
 			until_out();

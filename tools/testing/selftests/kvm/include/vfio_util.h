@@ -188,4 +188,7 @@ bool missing_page_waited_for(const struct missing_page *missing, int ms);
 void missing_page_give(const struct missing_page *missing, const void *content,
 		       size_t size);
 
+/* Waits for a timer tick.  The next one is 4 ms away, and a measurement takes less. */
+void vfio_await_tick(void);
+
 #endif /* SELFTEST_KVM_VFIO_UTIL_H */

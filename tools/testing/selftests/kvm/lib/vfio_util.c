@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/userfaultfd.h>
@@ -857,4 +858,14 @@ void missing_page_give(const struct missing_page *missing, const void *content,
 	memcpy(page, content, size);
 	VFIO_ASSERT(!ioctl(missing->fd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
 	free(page);
+}
+
+void vfio_await_tick(void)
+{
+	struct timespec before, now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
+	do {
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	} while (now.tv_nsec == before.tv_nsec);
 }
