@@ -14,7 +14,6 @@
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,6 @@
 
 #define DATA_MAX	1472	/* with its headers a whole frame */
 #define IN_FLIGHT	16
-#define PATIENCE_MS	2000
 
 static void fail(const char *what)
 {
@@ -66,10 +64,10 @@ static size_t compose(struct message *m, unsigned int number)
 }
 
 /*
- * Returns 1 if this is an answer that we wait for, with the same bytes as the
- * question.
+ * Returns the number of the question, with whose bytes this is the answer; -1 if it is
+ * something else.
  */
-static int is_answer(const unsigned char *packet, size_t size)
+static int answer_to(const unsigned char *packet, size_t size)
 {
 	const struct iphdr *ip = (const void *)packet;
 	const struct message *got;
@@ -77,47 +75,57 @@ static int is_answer(const unsigned char *packet, size_t size)
 	size_t want;
 
 	if (size < sizeof(*ip) || size < ip->ihl * 4 + sizeof(got->header))
-		return 0;
+		return -1;
 	size -= ip->ihl * 4;
 	got = (const void *)(packet + ip->ihl * 4);
 	if (got->header.type != ICMP_ECHOREPLY || got->header.un.echo.id != htons(getpid()))
-		return 0;
+		return -1;
 	want = compose(&sent, ntohs(got->header.un.echo.sequence));
 	if (size == want && !memcmp(got->data, sent.data, want - sizeof(sent.header)))
-		return 1;
+		return ntohs(got->header.un.echo.sequence);
 	errno = EBADMSG;
 	fail("an echo has other bytes");
-	return 0;
+	return -1;
 }
 
+/*
+ * Answers come in the order of the questions, so the last one says that all others have
+ * come, or are lost.  How long that takes says nothing: the guest may be very slow.
+ */
 static void exchange(const char *address, unsigned int count)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-	struct pollfd poller = { .fd = fd, .events = POLLIN };
-	unsigned int sent = 0, answered = 0;
+	unsigned int sent = 0, answered = 0, done = 0, lost = 0;
 	unsigned char packet[2048];
 	struct message m;
 	double start = now();
 	size_t size;
 	ssize_t got;
+	int number;
 
 	if (fd < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1)
 		fail(address);
-	while (answered < count) {
-		while (sent < count && sent - answered < IN_FLIGHT) {
+	while (done < count) {
+		while (sent < count && sent - done < IN_FLIGHT) {
 			size = compose(&m, sent++);
 			if (sendto(fd, &m, size, 0, (void *)&to, sizeof(to)) < 0)
 				fail("sendto");
 		}
-		if (poll(&poller, 1, PATIENCE_MS) != 1)
-			break;
 		got = recv(fd, packet, sizeof(packet), 0);
-		if (got > 0)
-			answered += is_answer(packet, got);
+		number = got > 0 ? answer_to(packet, got) : -1;
+		if (number < 0)
+			continue;
+		if (!lost && (unsigned int)number > done)
+			lost = done + 1;
+		answered++;
+		done = (unsigned int)number + 1;
 	}
-	printf("guest-echo %u of %u, %.0f packets/s\n", answered, count,
+	printf("guest-echo %u of %u, %.0f packets/s", answered, count,
 	       2 * answered / (now() - start));
+	if (lost)
+		printf(", the first that is lost is number %u", lost);
+	puts("");
 }
 
 static unsigned long sent_by(const char *device)
