@@ -48,6 +48,7 @@
 #define HOST_SECONDS	120	/* the host takes far less, or hangs */
 #define RACE_ROUNDS	12	/* half of them with DMA, as mapping takes long */
 #define RACE_ADDS	5	/* in each round, before the host takes the device */
+#define RACE_FDS	200	/* more than all other fds of the test */
 #define PATH_SIZE	512
 
 static struct vfio_test_device devices[8];
@@ -1066,14 +1067,29 @@ static void race_map(struct race *race, int container)
 	op(race, OP_UNMAP, __vfio_dma_unmap(container, VFIO_TEST_IOVA, BUFFER_SIZE));
 }
 
+/*
+ * The number of the fd is one that no other thread uses for its files: an ADD that comes
+ * late would hold such a file for a moment, so that its last close is not the last.
+ */
+static int race_open(struct race *race)
+{
+	unsigned int number = __atomic_load_n(&race->number, __ATOMIC_ACQUIRE);
+	int low = op(race, OP_OPEN, __vfio_group_open(number)), group;
+
+	if (low < 0)
+		return low;
+	group = fcntl(low, F_DUPFD_CLOEXEC, RACE_FDS);
+	VFIO_ASSERT(group >= 0, "F_DUPFD_CLOEXEC");
+	close(low);
+	return group;
+}
+
 static void race_own(struct race *race, unsigned int round)
 {
 	int container = vfio_container_open();
-	unsigned int number, yields;
-	int group;
+	int group = race_open(race);
+	unsigned int yields;
 
-	number = __atomic_load_n(&race->number, __ATOMIC_ACQUIRE);
-	group = op(race, OP_OPEN, __vfio_group_open(number));
 	if (group >= 0 &&
 	    !op(race, OP_SET_CONTAINER, __vfio_group_set_container(group, container)) &&
 	    !op(race, OP_SET_IOMMU, __vfio_container_use_iommu(container))) {
