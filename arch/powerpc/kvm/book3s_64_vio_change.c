@@ -7,7 +7,7 @@
  *
  * kvmppc_tce_change()	changes a chunk of entries at a time, or a piece of a large one:
  *
- *	tce_unmap()	an entry at a time in each hardware table; it cannot fail
+ *	tce_unmap()	a run of entries at a time in each hardware table; it cannot fail
  *	tce_map()	all hardware entries of the chunk, then the kill, then views and counts
  */
 #include <linux/cleanup.h>
@@ -354,7 +354,7 @@ static void tce_link_settle(const struct tce_pass *of, unsigned long nr)
  * A chunk of a request
  */
 
-/* Returns how many of the guest's entries are new, all of them or none beyond. */
+/* Returns how many of the guest's entries are new in all links; the others are as before. */
 static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 {
 	struct kvmppc_tce_table *table = request->table;

@@ -361,8 +361,8 @@ static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
 /*
  * The view does not say whether the device could write to the page, and to ask the
  * hardware table for each entry is dear, so the page is marked dirty in any case.  Regions
- * are pinned with FOLL_WRITE, so that is allowed; at worst, a page of a file is written back
- * once more than necessary.
+ * are pinned with FOLL_WRITE, so that is allowed; at worst, a page is written out once more
+ * than necessary.
  */
 static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
 					 unsigned long ua, unsigned int shift)
