@@ -431,7 +431,7 @@ static bool tce_is_attached(const struct tce_link *link,
 	return false;
 }
 
-/* Has the holder the hardware table of the link, without keeping the link? */
+/* Has the holder the open hardware table of the link, without keeping the link? */
 static bool tce_is_missing(const struct tce_link *link,
 			   const struct kvm_spapr_tce_holder *holder)
 {
@@ -439,15 +439,17 @@ static bool tce_is_missing(const struct tce_link *link,
 		return false;
 	guard(rcu)();
 	return vfio_external_alive(holder->user) &&
-	       tce_holder_has(holder, link->tbl);
+	       tce_hw_is_open(link->tbl) && tce_holder_has(holder, link->tbl);
 }
 
-/* The group is there without the hardware table: a window was removed. */
+/* The group is there without the hardware table, or that is closed: a window was removed. */
 static bool tce_attachment_stale(const struct tce_attachment *attachment)
 {
+	struct iommu_table *tbl = attachment->link->tbl;
+
 	guard(rcu)();
 	return vfio_external_alive(attachment->holder->user) &&
-	       !tce_holder_has(attachment->holder, attachment->link->tbl);
+	       (!tce_hw_is_open(tbl) || !tce_holder_has(attachment->holder, tbl));
 }
 
 /*

@@ -297,6 +297,31 @@ TEST(stale, "window removed: H_TOO_HARD; attached again: the new one")
 }
 
 /*
+ * Contract 4.12, 4.16: Firmware does not let the closed window go, and VFIO makes another
+ * one beside it.
+ */
+TEST(closed_stale, "window closed, but in its slot; attached again: the new one")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct hw *new = hw_new(16, 0, 1200 << 16, 32), *old = w.hw[0];
+	struct iommu_group *other = group_new(1);
+
+	iommu_tce_table_get(&old->tbl);
+	EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
+	tce_hw_close(&old->tbl);
+	group_set_window(other, 0, old);
+	EXPECT_EQ(group_add(w.kvm, other), 0);
+	group_set_window(w.group[0], 1, new);
+	expect_stopped(&w);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), 0);
+	w.hw[0] = new;
+	EXPECT_EQ(world_put(&w, 1, GPA_B | RW), H_SUCCESS);
+	EXPECT(hw_now(new, 1) & PERMS);
+	EXPECT_EQ(old->refs, 2);
+	iommu_tce_table_put(&old->tbl);
+}
+
+/*
  * Contract 1.28: One of several groups is dead: nothing changes until its DEL.
  */
 TEST(dead, "a dead group: H_TOO_HARD until its DEL, then the others go on")
