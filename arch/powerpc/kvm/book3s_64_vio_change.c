@@ -23,7 +23,6 @@
 #include <asm/hvcall.h>
 #include <asm/iommu.h>
 #include <asm/mmu_context.h>
-#include <asm/tce.h>
 
 #include "spapr_tce.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * H_PUT_TCE, H_PUT_TCE_INDIRECT, H_STUFF_TCE, H_GET_TCE: LoPAPR, "TCE hypervisor
- * calls".  What they work on is in book3s_64_vio.c, and what changes more than one entry
- * in book3s_64_vio_change.c.
+ * calls".  What they work on is in book3s_64_vio.c; whatever is not a plain single entry
+ * is changed by book3s_64_vio_change.c.
  *
  * Copyright (C) 2026 the authors of kvm-vfio
  *
@@ -46,7 +46,6 @@
 #include <asm/iommu.h>
 #include <asm/kvm_ppc.h>
 #include <asm/mmu_context.h>
-#include <asm/tce.h>
 
 #include "spapr_tce.h"
 

@@ -306,7 +306,7 @@ long kvmppc_tce_change(const struct tce_request *request);
  * for them.
  */
 
-/* From permissions */
+/* What the permissions of  let the device do */
 static __always_inline enum dma_data_direction tce_direction(unsigned long tce)
 {
 	static const u8 directions[] = {
@@ -352,6 +352,7 @@ static __always_inline void tce_exchanged(unsigned long old)
 		tce_dirty(old);
 }
 
+/* Drops the count that an entry had in the region. */
 static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
 {
 	if (mem)
@@ -377,6 +378,7 @@ static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
 	tce_let_go(mem);
 }
 
+/* Finds the host address of the table's page at @ua, if the region has all of it. */
 static __always_inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
 					   unsigned long ua, unsigned int shift,
 					   unsigned long *hpa)

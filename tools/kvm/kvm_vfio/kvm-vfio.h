@@ -168,6 +168,8 @@ char *info_of_fd(pid_t task, int fd);
 struct json_object *vms_of(struct process *process);
 /* All VMs; *whole is false if some processes could not be looked at */
 struct json_object *all_vms(bool *whole);
+/* In list.c: warns if some could not */
+void say_if_not_whole(bool whole);
 bool is_revoked(struct json_object *file);
 char *file_name(struct json_object *file);
 char *file_notes(struct json_object *file);
@@ -175,7 +177,6 @@ char *file_notes(struct json_object *file);
 const char *left_reason(const char *key);
 
 /* The commands */
-void say_if_not_whole(bool whole);
 int list(bool json);
 int coherent(const char *which, bool json);
 int why(const char *what, bool json);
