@@ -726,6 +726,8 @@ TEST_F(dma, two_groups_on_one_table)
 	int group = vfio_group_open(devices[1].group);
 	struct card other;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
 	vfio_group_set_container(group, lab.container);
 	kvm_vfio_add(lab.dev, group);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(lab.dev, group, lab.table));
@@ -753,6 +755,8 @@ TEST_F(dma, defect37_second_group_by_add)
 	int group = vfio_group_open(devices[1].group);
 	struct card other;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
 	vfio_group_set_container(group, lab.container);
 	kvm_vfio_add(lab.dev, group);
 	open_card(&other, 1, group);
@@ -771,6 +775,8 @@ TEST_F(dma, defect41_second_group_leaves)
 {
 	int group = vfio_group_open(devices[1].group);
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
 	vfio_group_set_container(group, lab.container);
 	kvm_vfio_add(lab.dev, group);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(lab.dev, group, lab.table));

@@ -87,6 +87,12 @@ vfio_test_fail(const char *file, int line, const char *fmt, ...);
 unsigned int vfio_test_init(struct vfio_test_device *devices,
 			    unsigned int max, unsigned int need);
 int __sysfs_write(const char *path, const char *text);
+
+/*
+ * Is this a logical partition, a guest of PowerVM or QEMU?  Its containers take one group,
+ * and its windows have one level.
+ */
+bool vfio_in_lpar(void);
 int __pci_link(const char *bdf, const char *name, char *buf, size_t size);
 void vfio_bind(const char *bdf);
 void debugfs_mount(void);

@@ -56,6 +56,12 @@ static int xioctl(int fd, unsigned long request, void *arg)
 /*
  * Sysfs
  */
+bool vfio_in_lpar(void)
+{
+	return !access("/proc/device-tree/rtas", F_OK) &&
+	       access("/proc/device-tree/ibm,opal", F_OK);
+}
+
 int __sysfs_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
