@@ -13,7 +13,8 @@
  *		the guest maps, as Linux does when it boots: by lists
  * TABLES is how many the VM has, 1 by default.  The guest uses the oldest.
  *
- * Prints lines "NAME TICKS", per hypercall.  The cheapest of some rounds counts.
+ * Prints lines "NAME TICKS", per hypercall, and for KVM_SET_USER_MEMORY_REGION that deletes
+ * a slot.  The cheapest of some rounds counts.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -57,30 +58,33 @@ static unsigned long page(void)
 
 enum {
 	NOTHING, GET, PUT_MAP, PUT_REMAP, PUT_UNMAP, STUFF_ONE, INDIRECT_FIRST,
-	INDIRECT_MAP, INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, NR_COSTS
+	INDIRECT_MAP, INDIRECT_REMAP, INDIRECT_OTHER, STUFF_MAPPED, STUFF_EMPTY, SLOT_DELETE,
+	NR_COSTS
 };
 
 static const char * const names[NR_COSTS] = {
 	"nothing", "get", "put_map", "put_remap", "put_unmap", "stuff_one",
 	"indirect_first", "indirect_map", "indirect_remap", "indirect_other", "stuff_mapped",
-	"stuff_empty"
+	"stuff_empty", "slot_delete"
 };
 
 static uint64_t costs[NR_COSTS];
 
+static void note(unsigned int what, uint64_t cost)
+{
+	if (!costs[what] || cost < costs[what])
+		costs[what] = cost;
+}
+
 static void measure(unsigned int what, struct ppc64_request request)
 {
-	uint64_t cost;
-
 	*vcpu.request = request;
 	vfio_await_tick();
 	ppc64_vcpu_run(&vcpu);
 	VFIO_ASSERT(!vcpu.nr_to_user && !vcpu.request->all,
 		    "%s: %lu times to user space, or'ed results %#llx", names[what],
 		    vcpu.nr_to_user, (unsigned long long)vcpu.request->all);
-	cost = vcpu.request->ticks / request.repeat;
-	if (!costs[what] || cost < costs[what])
-		costs[what] = cost;
+	note(what, vcpu.request->ticks / request.repeat);
 }
 
 /* One entry at a time, from @ioba on */
@@ -104,6 +108,18 @@ static void measure_list(unsigned int what, unsigned long nr, uint64_t ioba,
 		.nr = nr,
 		.args = { LIOBN, ioba, list, TCE_LIST },
 	});
+}
+
+/* The whole ioctl, of a slot that no entry was translated by */
+static void measure_slot(void)
+{
+	uint64_t start;
+
+	ppc64_vm_slot(&vm, 1, 0, MEMORY, vm.memory, MEMORY);
+	vfio_await_tick();
+	start = __builtin_ppc_get_timebase();
+	ppc64_vm_slot(&vm, 1, 0, MEMORY, vm.memory, 0);
+	note(SLOT_DELETE, __builtin_ppc_get_timebase() - start);
 }
 
 /* The table has no memory yet for the entries at @ioba. */
@@ -227,8 +243,10 @@ int main(int argc, char **argv)
 		measure_boot();
 		return 0;
 	}
-	for (i = 0; i < ROUNDS; i++)
+	for (i = 0; i < ROUNDS; i++) {
 		measure_round(i * TCE_LIST * page());
+		measure_slot();
+	}
 	for (i = 0; i < NR_COSTS; i++)
 		printf("%s %llu\n", names[i], (unsigned long long)costs[i]);
 	return 0;
