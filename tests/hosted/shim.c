@@ -167,9 +167,11 @@ void shim_set_unreadable(const void *addr, size_t size)
 
 static unsigned long probes;
 
+/* In the explorer it would be memory that all threads share. */
 void shim_count_probe(void)
 {
-	__atomic_add_fetch(&probes, 1, __ATOMIC_RELAXED);
+	if (!SHIM_EXPLORING)
+		__atomic_add_fetch(&probes, 1, __ATOMIC_RELAXED);
 }
 
 unsigned long shim_probes(void)

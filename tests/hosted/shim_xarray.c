@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <linux/fault.h>
+#include <linux/list.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -14,6 +15,7 @@ static size_t slot_of(const struct xarray *xa, unsigned long index)
 {
 	size_t low = 0, high = xa->nr;
 
+	shim_count_probe();
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 

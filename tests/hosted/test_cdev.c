@@ -86,6 +86,63 @@ TEST(cdev_coherency, "cdev: coherency is what the device can enforce")
 	}
 }
 
+/* What is looked at in lists and in the xarray from one cond_resched() to the next */
+static unsigned long stretch_began, longest_stretch;
+
+static void end_stretch(void)
+{
+	longest_stretch = max(longest_stretch, shim_probes() - stretch_began);
+	stretch_began = shim_probes();
+}
+
+static void begin_stretches(void)
+{
+	longest_stretch = 0;
+	stretch_began = shim_probes();
+	shim_at_resched = end_stretch;
+}
+
+static unsigned long probes_of(int (*op)(int dev, int fd), int dev, int fd)
+{
+	unsigned long before = shim_probes();
+
+	EXPECT_EQ(op(dev, fd), 0);
+	return shim_probes() - before;
+}
+
+#define MANY	2000
+
+/* Contract 1.16, 1.18: Files that are held cost the others nothing. */
+TEST(cdev_many, "cdev: 2000 files: ADD and DEL are flat, fdinfo and close let others run")
+{
+	struct vm vm = new_vm();
+	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
+	int one = user_open_cdev(dev), fd;
+	unsigned long add = probes_of(user_add, vm.dev, one);
+	unsigned long del = probes_of(user_del, vm.dev, one);
+	unsigned int rescheds;
+
+	for (int i = 0; i < MANY; i++) {
+		fd = user_open_cdev(dev);
+		EXPECT_EQ(probes_of(user_add, vm.dev, fd), add);
+		EXPECT_EQ(shim_close(fd), 0);
+	}
+	EXPECT_EQ(probes_of(user_add, vm.dev, one), add);
+	EXPECT_EQ(probes_of(user_del, vm.dev, one), del);
+
+	shim_set_seq_size(4096);
+	begin_stretches();
+	free(shim_read_fdinfo(vm.dev));
+	EXPECT(longest_stretch <= 2);
+
+	begin_stretches();
+	rescheds = shim_rescheds;
+	EXPECT_EQ(shim_close(vm.dev), 0);
+	EXPECT_EQ(shim_rescheds - rescheds, MANY);
+	EXPECT(longest_stretch <= 2);
+	EXPECT_EQ(dev->vdev->reg_refs, 2);
+}
+
 /* An external user of a cdev is always alive, and has no group. */
 TEST(cdev_api, "cdev: what an external user of it can ask")
 {

@@ -619,7 +619,7 @@ TEST(follow_many, "ADD does not walk the groups that are held")
 			group_set_window(group, 0, w.hw[0]);
 		before = shim_probes();
 		EXPECT_EQ(group_add(w.kvm, group), 0);
-		EXPECT(shim_probes() - before <= 2);
+		EXPECT(shim_probes() - before <= 4);
 		EXPECT_EQ(!list_empty(&group->holder.attachments), i % 2);
 	}
 }

@@ -2,14 +2,10 @@
 #ifndef _SHIM_HASHTABLE_H
 #define _SHIM_HASHTABLE_H
 
-#include <linux/types.h>
+#include <linux/list.h>
 
 #define DECLARE_HASHTABLE(name, bits)	struct hlist_head name[1 << (bits)]
 #define DEFINE_HASHTABLE(name, bits)	DECLARE_HASHTABLE(name, bits)
-
-/* For tests: objects looked at in all buckets so far. */
-void shim_count_probe(void);
-unsigned long shim_probes(void);
 
 static inline struct hlist_head *shim_bucket(struct hlist_head *table,
 					     size_t size, unsigned long key)

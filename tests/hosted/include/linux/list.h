@@ -4,6 +4,16 @@
 
 #include <linux/types.h>
 
+/* For tests: how many objects were looked at so far, in lists, hashes and xarrays */
+void shim_count_probe(void);
+unsigned long shim_probes(void);
+
+static inline struct list_head *shim_list_step(struct list_head *node)
+{
+	shim_count_probe();
+	return node;
+}
+
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
 	head->next = head;
@@ -52,7 +62,7 @@ static inline size_t list_count_nodes(struct list_head *head)
 	struct list_head *node;
 	size_t nr = 0;
 
-	for (node = head->next; node != head; node = node->next)
+	for (node = head->next; node != head; node = shim_list_step(node->next))
 		nr++;
 	return nr;
 }
@@ -67,29 +77,32 @@ static inline bool list_is_singular(const struct list_head *head)
 #define list_first_entry(head, type, member) \
 	container_of((head)->next, type, member)
 
+#define shim_list_entry(node, pos, member)				\
+	container_of(shim_list_step(node), typeof(*(pos)), member)
+
 #define list_for_each_entry_safe(pos, tmp, head, member)		\
-	for (pos = container_of((head)->next, typeof(*pos), member);	\
-	     tmp = container_of(pos->member.next, typeof(*pos), member), \
+	for (pos = shim_list_entry((head)->next, pos, member);		\
+	     tmp = shim_list_entry(pos->member.next, pos, member),		\
 	     &pos->member != (head);					\
 	     pos = tmp)
 
 #define list_for_each_entry(pos, head, member)				\
-	for (pos = container_of((head)->next, typeof(*pos), member);	\
+	for (pos = shim_list_entry((head)->next, pos, member);		\
 	     &pos->member != (head);					\
-	     pos = container_of(pos->member.next, typeof(*pos), member))
+	     pos = shim_list_entry(pos->member.next, pos, member))
 
 #define list_prepare_entry(pos, head, member)				\
 	((pos) ?: container_of(head, typeof(*(pos)), member))
 
 #define list_for_each_entry_continue(pos, head, member)		\
-	for (pos = container_of(pos->member.next, typeof(*pos), member);	\
+	for (pos = shim_list_entry(pos->member.next, pos, member);	\
 	     &pos->member != (head);					\
-	     pos = container_of(pos->member.next, typeof(*pos), member))
+	     pos = shim_list_entry(pos->member.next, pos, member))
 
 #define list_for_each_entry_continue_reverse(pos, head, member)		\
-	for (pos = container_of(pos->member.prev, typeof(*pos), member);	\
+	for (pos = shim_list_entry(pos->member.prev, pos, member);	\
 	     &pos->member != (head);					\
-	     pos = container_of(pos->member.prev, typeof(*pos), member))
+	     pos = shim_list_entry(pos->member.prev, pos, member))
 
 static inline int list_is_last(const struct list_head *entry, const struct list_head *head)
 {
