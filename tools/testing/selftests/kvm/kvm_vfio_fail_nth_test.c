@@ -17,7 +17,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,22 +114,9 @@ static int iommufd_open(void)
 static int cdev_open(const struct vfio_test_device *device, bool bind)
 {
 	struct vfio_device_bind_iommufd arg = { .argsz = sizeof(arg) };
-	char path[PATH_SIZE + 32] = "";
-	struct dirent *entry;
-	DIR *dir;
-	int fd;
+	int fd = __vfio_cdev_open(device);
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
-		 device->bdf);
-	dir = opendir(path);
-	VFIO_ASSERT(dir, "opendir %s", path);
-	while ((entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "vfio", 4))
-			snprintf(path, sizeof(path), "/dev/vfio/devices/%.32s",
-				 entry->d_name);
-	closedir(dir);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	VFIO_ASSERT(fd >= 0, "open %s", path);
+	VFIO_ASSERT(fd >= 0, "open of the cdev of %s: %d", device->bdf, fd);
 	if (!bind)
 		return fd;
 	arg.iommufd = iommufd_open();

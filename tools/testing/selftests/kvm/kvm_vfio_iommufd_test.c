@@ -16,7 +16,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -127,39 +126,9 @@ static uint32_t ioas_alloc(int iommufd)
 	return alloc.out_ioas_id;
 }
 
-/* The N of /dev/vfio/devices/vfioN, or -1 if the device has no cdev. */
-static int cdev_number(const struct vfio_test_device *device)
-{
-	char path[PATH_SIZE];
-	struct dirent *entry;
-	int number = -1;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
-		 device->bdf);
-	dir = opendir(path);
-	while (dir && number < 0 && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "vfio%d", &number) != 1)
-			number = -1;
-	if (dir)
-		closedir(dir);
-	return number;
-}
-
-static int __cdev_open(const struct vfio_test_device *device)
-{
-	char path[PATH_SIZE];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d",
-		 cdev_number(device));
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 static int cdev_open(const struct vfio_test_device *device)
 {
-	int fd = __cdev_open(device);
+	int fd = __vfio_cdev_open(device);
 
 	VFIO_ASSERT(fd >= 0, "open of the cdev of %s: %d", device->bdf, fd);
 	return fd;
@@ -402,7 +371,7 @@ TEST_F(cdev, refusals)
 	int copy, group, opath;
 
 	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d",
-		 cdev_number(&devices[0]));
+		 vfio_cdev_number(&devices[0]));
 	opath = open(path, O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, opath);
 	EXPECT_EQ(-EBADF, __hold(self->holder.dev, opath));
@@ -733,7 +702,7 @@ TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
 		close(self->holder.dev);
 	}
 	EXPECT_EQ(0, host_wait(&host));
-	EXPECT_EQ(-1, cdev_number(&devices[0]));
+	EXPECT_EQ(-1, vfio_cdev_number(&devices[0]));
 
 	/* And the device can be bound again. */
 	vfio_bind(devices[0].bdf);
@@ -1073,7 +1042,7 @@ int main(int argc, char **argv)
 	nr_devices = vfio_test_init(devices, ARRAY_SIZE(devices), 2);
 	if (access("/dev/iommu", R_OK | W_OK))
 		ksft_exit_skip("/dev/iommu: %s\n", strerror(errno));
-	if (cdev_number(&devices[0]) < 0 || access("/dev/vfio/devices", F_OK))
+	if (vfio_cdev_number(&devices[0]) < 0 || access("/dev/vfio/devices", F_OK))
 		ksft_exit_skip("no cdev of %s\n", devices[0].bdf);
 	hold_init();
 	debugfs_mount();

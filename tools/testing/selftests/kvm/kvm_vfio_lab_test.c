@@ -12,7 +12,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -636,28 +635,9 @@ TEST_F(no_container, group_on_an_iommufd)
 	EXPECT_EQ(-EINVAL, __lab_get(self->lab, group));
 }
 
-/* The node in /dev/vfio/devices has the name of the cdev's device in sysfs. */
-static int cdev_open(const struct vfio_test_device *device)
-{
-	char path[PATH_SIZE], node[PATH_SIZE] = "";
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev",
-		 device->bdf);
-	dir = opendir(path);
-	VFIO_ASSERT(dir, "open %s", path);
-	while ((entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "vfio", 4))
-			snprintf(node, sizeof(node), "/dev/vfio/devices/%.64s",
-				 entry->d_name);
-	closedir(dir);
-	return open(node, O_RDWR | O_CLOEXEC);
-}
-
 TEST_F(no_container, device_cdev)
 {
-	int cdev = cdev_open(&devices[0]);
+	int cdev = __vfio_cdev_open(&devices[0]);
 	struct kvm_vfio_lab_group call;
 	long handle[2];
 

@@ -160,6 +160,9 @@ uint32_t vfio_group_status(int group);
 int __vfio_group_device(int group, const char *bdf);
 int vfio_group_device(int group, const char *bdf);
 int __vfio_device_reset(int device);
+/* The N of /dev/vfio/devices/vfioN, or -1 if the device has no cdev */
+int vfio_cdev_number(const struct vfio_test_device *device);
+int __vfio_cdev_open(const struct vfio_test_device *device);
 int __vfio_memory_register(int container, void *va, size_t size);
 int __vfio_memory_unregister(int container, void *va, size_t size);
 int __vfio_dma_map(int container, void *va, uint64_t iova, size_t size);

@@ -562,6 +562,34 @@ int __vfio_device_reset(int device)
 	return xioctl(device, VFIO_DEVICE_RESET, NULL);
 }
 
+int vfio_cdev_number(const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE];
+	struct dirent *entry;
+	int number = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/vfio-dev", device->bdf);
+	dir = opendir(path);
+	while (dir && number < 0 && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "vfio%d", &number) != 1)
+			number = -1;
+	if (dir)
+		closedir(dir);
+	return number;
+}
+
+int __vfio_cdev_open(const struct vfio_test_device *device)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d",
+		 vfio_cdev_number(device));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 #ifdef __KVM_HAVE_SPAPR_TCE
 /*
  * A v1 container must be enabled instead, which locks as much memory as it
