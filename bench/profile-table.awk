@@ -30,13 +30,14 @@ function line(text, f,  i, s) {
 
 function others(  i, j) {
 	for (i = 1; i <= n; i++)
-		if (sum[functions[i]] < 40)
+		if (sum[functions[i]] < least)
 			for (j = 1; j <= calls; j++)
 				count[call[j], "rest"] += count[call[j], functions[i]]
 	line("all others", "rest")
 }
 
 END {
+	least = 10
 	calls = split("put one list stuff put2 one2", call, " ")
 	print "| instructions in | H_PUT_TCE, map | H_STUFF_TCE, 1 | H_PUT_TCE_INDIRECT, remapped, per TCE | H_STUFF_TCE, 512, per TCE | two tables: H_PUT_TCE, map | H_STUFF_TCE, 1 |"
 	print "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
@@ -45,7 +46,7 @@ END {
 		for (i = 1; i <= n; i++)
 			if (!done[functions[i]] && (best == "" || sum[functions[i]] > sum[best]))
 				best = functions[i]
-		if (best == "" || sum[best] < 40)
+		if (best == "" || sum[best] < least)
 			break
 		done[best] = 1
 		line(best, best)
