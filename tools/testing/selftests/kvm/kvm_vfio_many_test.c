@@ -28,7 +28,7 @@
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
-#define FILES		100000
+#define FILES		40000
 #define SHOWN		1024	/* of them, in fdinfo */
 #define TEXT_SIZE	(1024 * 1024)
 #define NSEC_PER_MSEC	1000000UL
