@@ -127,10 +127,13 @@ patches: deps
 modules:
 	+@$(if $(SOURCE)$(HEADERS),scripts/own-modules "$(HEADERS)" "$(SOURCE)",scripts/modules)
 
-## make debug-kernel   the kernel of the lab machine x86-debug, 7.3: build/BASE/debug/
+## make debug-kernel   the kernel of the lab machine x86-debug, 7.3: build/7.3/debug-x86_64/
+##   DEBUG="ppc64le ppc64le-64k"
+##                       those of power9-debug and power9-debug-64k, 6.12
+DEBUG ?= x86_64
 .PHONY: debug-kernel
 debug-kernel:
-	@scripts/debug-kernel
+	@scripts/debug-kernel $(DEBUG)
 
 ## make lab-module     the tests' own kernel module, never installed: build/BASE/lab-module/
 .PHONY: lab-module
