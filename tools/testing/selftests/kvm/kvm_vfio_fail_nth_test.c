@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/iommufd.h>
@@ -31,52 +30,11 @@
 #include "kselftest_harness.h"
 #include "vfio_util.h"
 
-#define FAILSLAB	"/sys/kernel/debug/failslab"
-#define MAX_NTH		200	/* far more than any operation allocates */
 #define TEST_SECONDS	120
 #define PATH_SIZE	256
 
 static struct vfio_test_device devices[2];
 static bool have_cdev;
-
-/* Faults.  The file is opened beforehand, because opening it allocates. */
-static int fail_nth_fd;
-
-static void fault_arm(unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	VFIO_ASSERT(write(fail_nth_fd, text, len) == len, "write fail-nth");
-}
-
-/* How many allocations are left until one fails; 0 if it has failed */
-static unsigned int fault_disarm(void)
-{
-	char text[16] = "";
-
-	VFIO_ASSERT(pread(fail_nth_fd, text, sizeof(text) - 1, 0) > 0,
-		    "read fail-nth");
-	fault_arm(0);
-	return strtoul(text, NULL, 10);
-}
-
-static void fault_open(void)
-{
-	char path[PATH_SIZE];
-
-	debugfs_mount();
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth",
-		 syscall(SYS_gettid));
-	fail_nth_fd = open(path, O_RDWR | O_CLOEXEC);
-	VFIO_ASSERT(fail_nth_fd >= 0, "open %s", path);
-	/*
-	 * Otherwise only atomic allocations would fail.  Keep the kernel log
-	 * clean.
-	 */
-	VFIO_ASSERT(!__sysfs_write(FAILSLAB "/ignore-gfp-wait", "N") &&
-		    !__sysfs_write(FAILSLAB "/verbose", "0"), "set failslab");
-}
 
 /* The chains: what is open when a file is added, and in which state */
 enum {
@@ -210,8 +168,6 @@ FIXTURE_SETUP(fail_nth)
 	self->dev = kvm_vfio_create(self->vm);
 	self->container = -1;
 	self->file = file_open(variant->kind, self->dev, &self->container);
-	/* The harness forks for each test. */
-	close(fail_nth_fd);
 	fault_open();
 }
 
@@ -310,7 +266,7 @@ TEST_F_TIMEOUT(fail_nth, add, TEST_SECONDS)
 						     self->container));
 		ASSERT_EQ(0, __kvm_vfio_add(self->dev, self->file));
 		ASSERT_EQ(0, __kvm_vfio_del(self->dev, self->file));
-		ASSERT_GT(MAX_NTH, ++nth);
+		ASSERT_GT(FAULT_MAX, ++nth);
 	}
 	print_sweep("ADD", &sweep);
 	/* The member is allocated, and its external user is a part of it. */
@@ -324,9 +280,9 @@ TEST_F(fail_nth, del)
 
 	for (i = 0; i < 3; i++) {
 		kvm_vfio_add(self->dev, self->file);
-		fault_arm(MAX_NTH);
+		fault_arm(FAULT_MAX);
 		EXPECT_EQ(0, __kvm_vfio_del(self->dev, self->file));
-		EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+		EXPECT_EQ((unsigned int)FAULT_MAX, fault_disarm());
 		EXPECT_TRUE(is_not_held(self->dev, self->file));
 	}
 }
@@ -335,9 +291,9 @@ TEST_F(fail_nth, del)
 TEST_F(fail_nth, close)
 {
 	kvm_vfio_add(self->dev, self->file);
-	fault_arm(MAX_NTH);
+	fault_arm(FAULT_MAX);
 	close(self->dev);
-	EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+	EXPECT_EQ((unsigned int)FAULT_MAX, fault_disarm());
 	self->dev = kvm_vfio_create(self->vm);
 	EXPECT_TRUE(is_not_held(self->dev, self->file));
 	if (can_leave(variant->kind))
@@ -431,7 +387,6 @@ FIXTURE_SETUP(chain)
 		SKIP(return, "no iommufd, or no cdevs");
 	warn_once_rearm();
 	self->log = kmsg_open();
-	close(fail_nth_fd);
 	fault_open();
 }
 
@@ -482,7 +437,6 @@ FIXTURE_SETUP(create)
 	warn_once_rearm();
 	self->log = kmsg_open();
 	self->vm = kvm_vm_open();
-	close(fail_nth_fd);
 	fault_open();
 }
 
@@ -502,7 +456,7 @@ TEST_F_TIMEOUT(create, create, TEST_SECONDS)
 	int dev, next;
 
 	for (nth = 1; !left; nth++) {
-		ASSERT_GT(MAX_NTH, nth);
+		ASSERT_GT(FAULT_MAX, nth);
 		fault_arm(nth);
 		dev = __kvm_vfio_create(self->vm, 0);
 		left = fault_disarm();
@@ -529,9 +483,9 @@ TEST_F(create, close_empty)
 {
 	int dev = kvm_vfio_create(self->vm);
 
-	fault_arm(MAX_NTH);
+	fault_arm(FAULT_MAX);
 	close(dev);
-	EXPECT_EQ((unsigned int)MAX_NTH, fault_disarm());
+	EXPECT_EQ((unsigned int)FAULT_MAX, fault_disarm());
 }
 
 /*
@@ -543,25 +497,23 @@ TEST(faults_are_injected)
 	unsigned int left;
 	int fd;
 
-	close(fail_nth_fd);
 	fault_open();
 	fault_arm(1);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	EXPECT_EQ(-1, fd);
 	EXPECT_EQ(ENOMEM, errno);
 	EXPECT_EQ(0U, fault_disarm());
-	fault_arm(MAX_NTH);
+	fault_arm(FAULT_MAX);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	left = fault_disarm();
 	EXPECT_LE(0, fd);
-	EXPECT_GT((unsigned int)MAX_NTH, left);
+	EXPECT_GT((unsigned int)FAULT_MAX, left);
 }
 
 int main(int argc, char **argv)
 {
 	vfio_test_init(devices, ARRAY_SIZE(devices), 2);
-	debugfs_mount();
-	if (access("/proc/self/fail-nth", W_OK) || access(FAILSLAB, F_OK))
+	if (!fault_possible())
 		ksft_exit_skip("no fault injection in this kernel\n");
 	have_cdev = !access("/dev/iommu", R_OK | W_OK) &&
 		    !access("/dev/vfio/devices", F_OK);

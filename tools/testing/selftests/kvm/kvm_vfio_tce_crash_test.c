@@ -197,6 +197,7 @@ struct race {
 	unsigned int nr;
 	unsigned int go;
 	uint64_t wait;
+	struct ppc64_vcpu *vcpu;
 	cpu_set_t cpus;
 	int wake;
 	bool awake;
@@ -303,7 +304,8 @@ static void *del_when_met(void *arg)
 }
 
 /*
- * Takes the CPU from DEL at any point, and keeps it until everything is freed.
+ * Takes the CPU from DEL, or a hypercall, at any point, and keeps it until everything is
+ * freed.
  */
 static void *close_in_between(void *arg)
 {
@@ -316,7 +318,8 @@ static void *close_in_between(void *arg)
 	VFIO_ASSERT(!pthread_setschedparam(pthread_self(), SCHED_FIFO, &param),
 		    "SCHED_FIFO");
 	VFIO_ASSERT(read(race->wake, &value, sizeof(value)) == sizeof(value), "wake");
-	close_tables(race);
+	if (race->nr)
+		close_tables(race);
 	__atomic_store_n(&race->awake, true, __ATOMIC_SEQ_CST);
 	while (!__atomic_load_n(&race->over, __ATOMIC_SEQ_CST))
 		;
@@ -449,6 +452,72 @@ TEST_F(crash, defect32_window_removed_during_set)
 	EXPECT_NE(0U, nr[1]);
 	EXPECT_EQ(0U, wrong);
 	tce_normal_speed();
+}
+
+/* A small region of its own, which is there again for each try */
+#define REGION		(64 * KIB)
+
+static void *put_when_met(void *arg)
+{
+	struct race *race = arg;
+
+	VFIO_ASSERT(!pthread_setaffinity_np(pthread_self(), sizeof(race->cpus),
+					    &race->cpus), "affinity");
+	meet(race);
+	return (void *)h_put_tce(race->vcpu, LIOBN, 0, PAGES | TCE_RW);
+}
+
+/*
+ * Contract 4.29: A region is unregistered, and freed, just when a hypercall has found it.
+ * The function that counts a mapping in the region is made slow.  That only matters
+ * where the kernel is preemptible.
+ */
+TEST_F(crash, defect4_region_unregistered_while_it_is_used)
+{
+	void *va = self->vm.memory + PAGES, *ret;
+	struct race race = { .vcpu = &self->vcpu };
+	uint64_t start, length, value = 1;
+	pthread_t put, other;
+	cpu_set_t own;
+	unsigned int i;
+
+	CPU_ZERO(&race.cpus);
+	CPU_SET(0, &race.cpus);
+	CPU_ZERO(&own);
+	CPU_SET(1, &own);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(own), &own));
+	race.wake = eventfd(0, EFD_CLOEXEC);
+	ASSERT_LE(0, race.wake);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
+	ASSERT_EQ(0, __vfio_memory_unregister(self->container, self->vm.memory, MEMORY));
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION));
+	ASSERT_TRUE(tce_slow_down("mm_iommu_mapped_inc"));
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));
+	start = now();
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));
+	length = now() - start;
+	for (i = 0; i < 60 * times(); i++) {
+		ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+		race.go = 0;
+		race.awake = false;
+		race.over = false;
+		ASSERT_EQ(0, pthread_create(&other, NULL, close_in_between, &race));
+		ASSERT_EQ(0, pthread_create(&put, NULL, put_when_met, &race));
+		meet(&race);
+		spin(rand() % (2 * length));
+		ASSERT_EQ((ssize_t)sizeof(value), write(race.wake, &value, sizeof(value)));
+		while (!__atomic_load_n(&race.awake, __ATOMIC_SEQ_CST))
+			;
+		__vfio_memory_unregister(self->container, va, REGION);
+		tce_rcu_wait();
+		__atomic_store_n(&race.over, true, __ATOMIC_SEQ_CST);
+		pthread_join(put, &ret);
+		pthread_join(other, NULL);
+		ASSERT_TRUE((long)ret == H_SUCCESS || (long)ret == PPC64_TO_USER);
+		__vfio_memory_register(self->container, va, REGION);
+	}
+	tce_normal_speed();
+	expect_alive(_metadata, &self->vcpu);
 }
 
 int main(int argc, char **argv)

@@ -98,6 +98,18 @@ void vfio_bind(const char *bdf);
 void debugfs_mount(void);
 void warn_once_rearm(void);
 
+/*
+ * Allocations of the calling thread that fail, inside and outside of KVM-VFIO:  slab
+ * objects, and pages, where the kernel can do that
+ */
+#define FAULT_MAX	200	/* far more than any operation allocates */
+bool fault_possible(void);
+/* Before a test, as it allocates itself */
+void fault_open(void);
+void fault_arm(unsigned int nth);
+/* How many allocations are left until one fails; 0 if it has failed */
+unsigned int fault_disarm(void);
+
 /* Counts and logs */
 void vfio_refs_read(struct vfio_refs *refs);
 bool vfio_refs_equal(const struct vfio_refs *before,

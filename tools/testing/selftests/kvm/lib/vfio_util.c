@@ -184,6 +184,67 @@ void warn_once_rearm(void)
 }
 
 /*
+ * Allocations that fail
+ */
+#define FAILSLAB	"/sys/kernel/debug/failslab"
+#define FAIL_PAGES	"/sys/kernel/debug/fail_page_alloc"
+
+static int fail_nth_fd = -1;
+
+bool fault_possible(void)
+{
+	debugfs_mount();
+	return !access("/proc/self/fail-nth", W_OK) && !access(FAILSLAB, F_OK);
+}
+
+/* Without this, only atomic allocations would fail.  Keeps the kernel log clean. */
+static void fault_settings(const char *folder)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/ignore-gfp-wait", folder);
+	VFIO_ASSERT(!__sysfs_write(path, "N"), "set %s", path);
+	snprintf(path, sizeof(path), "%s/verbose", folder);
+	VFIO_ASSERT(!__sysfs_write(path, "0"), "set %s", path);
+}
+
+/* The harness forks for each test, and the file is of one thread. */
+void fault_open(void)
+{
+	char path[PATH_SIZE];
+
+	if (fail_nth_fd >= 0)
+		close(fail_nth_fd);
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/fail-nth",
+		 syscall(SYS_gettid));
+	fail_nth_fd = open(path, O_RDWR | O_CLOEXEC);
+	VFIO_ASSERT(fail_nth_fd >= 0, "open %s", path);
+	fault_settings(FAILSLAB);
+	if (access(FAIL_PAGES, F_OK))
+		return;
+	fault_settings(FAIL_PAGES);
+	VFIO_ASSERT(!__sysfs_write(FAIL_PAGES "/min-order", "0"), "set min-order");
+}
+
+void fault_arm(unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	VFIO_ASSERT(write(fail_nth_fd, text, len) == len, "write fail-nth");
+}
+
+unsigned int fault_disarm(void)
+{
+	char text[16] = "";
+
+	VFIO_ASSERT(pread(fail_nth_fd, text, sizeof(text) - 1, 0) > 0,
+		    "read fail-nth");
+	fault_arm(0);
+	return strtoul(text, NULL, 10);
+}
+
+/*
  * Module use counts
  */
 static const char * const ref_modules[VFIO_REFS_MAX] = {
