@@ -369,8 +369,8 @@ static unsigned int entries_new(struct ppc64_vcpu *vcpu, const struct hypercall 
 }
 
 /* An empty table, and an empty window if one is attached */
-static void renew(struct __test_metadata *_metadata, FIXTURE_DATA(fail_nth) *self,
-		  const FIXTURE_VARIANT(fail_nth) *variant)
+static void renew(struct __test_metadata *_metadata, FIXTURE_DATA(fail_nth) * self,
+		  const FIXTURE_VARIANT(fail_nth) * variant)
 {
 	close(self->table);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
@@ -382,8 +382,8 @@ static void renew(struct __test_metadata *_metadata, FIXTURE_DATA(fail_nth) *sel
 }
 
 static void sweep_hypercall(struct __test_metadata *_metadata,
-			    FIXTURE_DATA(fail_nth) *self,
-			    const FIXTURE_VARIANT(fail_nth) *variant,
+			    FIXTURE_DATA(fail_nth) * self,
+			    const FIXTURE_VARIANT(fail_nth) * variant,
 			    const struct hypercall *call)
 {
 	bool maps = variant->groups && call->tce & TCE_RW;

@@ -1038,17 +1038,14 @@ static int join_group(int dev, int container)
 	return group;
 }
 
-#define JOIN_GROUP()	({							\
-	if (vfio_in_lpar())							\
-		SKIP(return, "its containers take one group");			\
-	join_group(self->dev, self->container);					\
-})
-
 /* Contract 4.13 */
 TEST_F(attached, two_groups_of_one_window)
 {
-	int group = JOIN_GROUP();
+	int group;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	group = join_group(self->dev, self->container);
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, group, self->table));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
 	EXPECT_EQ(1, MAPPED_A(self));
@@ -1065,8 +1062,11 @@ TEST_F(attached, two_groups_of_one_window)
 /* Contract 4.18, 4.19, 4.20: The second group is hot-plugged: by ADD alone. */
 TEST_F(attached, defect37_second_group_by_add)
 {
-	int group = JOIN_GROUP();
+	int group;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	group = join_group(self->dev, self->container);
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
 	EXPECT_EQ(1, MAPPED_A(self));
 	kvm_vfio_del(self->dev, self->group);
@@ -1087,8 +1087,11 @@ TEST_F(attached, defect37_second_group_by_add)
  */
 TEST_F(attached, defect37_window_replaced_for_two_groups)
 {
-	int group = JOIN_GROUP();
+	int group;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	group = join_group(self->dev, self->container);
 	ASSERT_EQ(0, __tce_window_remove(self->container, 0));
 	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, group, self->table));
@@ -1111,10 +1114,13 @@ static void *create_window(void *arg)
  */
 TEST_F(attached, defect37_set_while_a_window_is_made)
 {
-	int group = JOIN_GROUP(), ret;
 	pthread_t thread;
+	int group, ret;
 	void *start;
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	group = join_group(self->dev, self->container);
 	tce_window_remove(self->container, 0);
 	ASSERT_TRUE(tce_slow_down("pnv_pci_ioda2_set_window"));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, create_window, &self->container));
@@ -1133,9 +1139,11 @@ TEST_F(attached, defect37_set_while_a_window_is_made)
 /* Contract 4.13 */
 TEST_F(attached, defect8_failed_set_takes_nothing_away)
 {
-	int group = JOIN_GROUP();
-	int unfit = tce_table(self->vm.fd, LIOBN2, SHIFT, 0, ENTRIES + 1);
+	int group, unfit = tce_table(self->vm.fd, LIOBN2, SHIFT, 0, ENTRIES + 1);
 
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	group = join_group(self->dev, self->container);
 	ASSERT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, group, unfit));
 	kvm_vfio_del(self->dev, group);
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
