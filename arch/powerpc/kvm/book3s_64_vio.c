@@ -74,6 +74,12 @@
 
 #include "spapr_tce.h"
 
+/*
+ * Hardware entries behind one of the guest's in each hardware table, at most, or user
+ * space does it: pages of 16 MiB where the hardware's are of 4 KiB.
+ */
+#define TCE_MAX_SUBPAGES	4096UL
+
 static DEFINE_MUTEX(tce_mutex);
 static DEFINE_HASHTABLE(tce_tables, 10);
 static DEFINE_HASHTABLE(tce_links, 10);		/* by hardware table */
@@ -143,74 +149,6 @@ bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages)
 	for (; nr <= (first + npages - 1) / TCES_PER_PAGE; nr++)
 		if (!tce_table_page(table, nr))
 			return false;
-	return true;
-}
-
-/**
- * kvmppc_tce_store - Put what the guest reads back
- * @table: the table
- * @first: index of the first entry
- * @npages: number of entries
- * @tces: the entries, or NULL if all of them are @value
- * @value: an entry; where there is no page, it is 0, as what the guest reads there
- *
- * Context: kvmppc_tce_table.lock.
- */
-void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
-		      const u64 *tces, u64 value)
-{
-	u64 done, at, nr, i, *to;
-	struct page *page;
-
-	lockdep_assert_held(&table->lock);
-
-	for (done = 0; done < npages; done += nr) {
-		at = (first + done) % TCES_PER_PAGE;
-		nr = min(npages - done, TCES_PER_PAGE - at);
-		page = READ_ONCE(table->pages[(first + done) / TCES_PER_PAGE]);
-		if (!page)
-			continue;
-		to = (u64 *)page_address(page) + at;
-		/* Each as a whole, as others look: memcpy() may store halves. */
-		for (i = 0; i < nr; i++)
-			WRITE_ONCE(to[i], tces ? tces[done + i] : value);
-	}
-}
-
-/**
- * kvmppc_tce_slot - Find the memory slot by which an entry is translated
- * @found: is filled in if there is one
- * @kvm: the VM
- * @tce: the entry
- * @size: of its page
- *
- * Context: Read-side section of @kvm->srcu.
- * Return: true if all of the page is in one slot, and the slot allows the access.
- */
-bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size)
-{
-	struct kvm_memslots *slots = kvm_memslots(kvm);
-	u64 gpa = tce & ~TCE_PERMISSIONS;
-	u64 end = (gpa + size - 1) >> PAGE_SHIFT;
-	const struct kvm_memory_slot *slot;
-
-	slot = __gfn_to_memslot(slots, gpa >> PAGE_SHIFT);
-	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
-		return false;
-	if (tce & TCE_PCI_WRITE && slot->flags & KVM_MEM_READONLY)
-		return false;
-	if (gpa + size <= gpa || end >= slot->base_gfn + slot->npages)
-		return false;
-	/* In user space, 0 stands for none. */
-	if (!slot->userspace_addr)
-		return false;
-	*found = (struct tce_slot){
-		.generation = slots->generation,
-		.gpa = slot->base_gfn << PAGE_SHIFT,
-		.bytes = slot->npages << PAGE_SHIFT,
-		.ua = slot->userspace_addr,
-		.denied = slot->flags & KVM_MEM_READONLY ? TCE_PCI_WRITE : 0,
-	};
 	return true;
 }
 

@@ -353,6 +353,31 @@ static void tce_link_settle(const struct tce_pass *of, unsigned long nr)
  * A chunk of a request
  */
 
+/*
+ * Puts what the guest reads back: @tces, or @value for all.  Where there is no page, the
+ * guest reads 0, and @value is that.
+ */
+static void tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
+		      const u64 *tces, u64 value)
+{
+	u64 done, at, nr, i, *to;
+	struct page *page;
+
+	lockdep_assert_held(&table->lock);
+
+	for (done = 0; done < npages; done += nr) {
+		at = (first + done) % TCES_PER_PAGE;
+		nr = min(npages - done, TCES_PER_PAGE - at);
+		page = READ_ONCE(table->pages[(first + done) / TCES_PER_PAGE]);
+		if (!page)
+			continue;
+		to = (u64 *)page_address(page) + at;
+		/* Each as a whole, as others look: memcpy() may store halves. */
+		for (i = 0; i < nr; i++)
+			WRITE_ONCE(to[i], tces ? tces[done + i] : value);
+	}
+}
+
 /* Returns how many of the guest's entries are new in all links; the others are as before. */
 static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 {
@@ -430,7 +455,7 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		tce_unmap(request, first, *npages);
 		done = *npages;
 	}
-	kvmppc_tce_store(table, request->first + first, done,
+	tce_store(table, request->first + first, done,
 			 request->tces ? request->tces + first : NULL, request->value);
 	tce_unlock_hardware(table, NULL);
 	return reason;
@@ -503,7 +528,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 		}
 	}
 	if (!reason && !undo && piece + 1 == table->pieces)
-		kvmppc_tce_store(table, request->first + i, 1,
+		tce_store(table, request->first + i, 1,
 				 request->tces ? request->tces + i : NULL, request->value);
 	tce_unlock_hardware(table, NULL);
 	return reason;

@@ -75,6 +75,34 @@ static __always_inline long tce_find_range(struct tce_request *request,
  * Translation
  */
 
+/* True, with *@found filled in, if all of the entry's page is in a slot that allows it. */
+static noinline bool tce_slot_find(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size)
+{
+	struct kvm_memslots *slots = kvm_memslots(kvm);
+	u64 gpa = tce & ~TCE_PERMISSIONS;
+	u64 end = (gpa + size - 1) >> PAGE_SHIFT;
+	const struct kvm_memory_slot *slot;
+
+	slot = __gfn_to_memslot(slots, gpa >> PAGE_SHIFT);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return false;
+	if (tce & TCE_PCI_WRITE && slot->flags & KVM_MEM_READONLY)
+		return false;
+	if (gpa + size <= gpa || end >= slot->base_gfn + slot->npages)
+		return false;
+	/* In user space, 0 stands for none. */
+	if (!slot->userspace_addr)
+		return false;
+	*found = (struct tce_slot){
+		.generation = slots->generation,
+		.gpa = slot->base_gfn << PAGE_SHIFT,
+		.bytes = slot->npages << PAGE_SHIFT,
+		.ua = slot->userspace_addr,
+		.denied = slot->flags & KVM_MEM_READONLY ? TCE_PCI_WRITE : 0,
+	};
+	return true;
+}
+
 static __always_inline long tce_translate(struct tce_request *request, u64 *tces,
 					  unsigned long *uas, bool big_endian)
 {
@@ -93,7 +121,7 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 		if (unlikely(tce & (size - 1) & ~TCE_PERMISSIONS))
 			return TCE_LEFT_ADDRESS;
 		if (unlikely(!slot.bytes || !tce_slot_has(&slot, tce, size)) &&
-		    !kvmppc_tce_slot(&slot, request->kvm, tce, size))
+		    !tce_slot_find(&slot, request->kvm, tce, size))
 			return TCE_LEFT_ADDRESS;
 		uas[i] = tce - slot.gpa + slot.ua;
 	}
@@ -282,13 +310,6 @@ static noinline long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 	return ret;
 }
 
-static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
-{
-	if (tce_fast(kvm, liobn, ioba, tce))
-		return H_SUCCESS;
-	return tce_put_slow(kvm, liobn, ioba, tce);
-}
-
 static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, u64 npages)
 {
 	struct tce_request request = { .kvm = kvm, .npages = npages, .value = value };
@@ -304,6 +325,15 @@ static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, 
 	ret = tce_answer(&request, liobn, ioba, ret);
 	srcu_read_unlock(&kvm->srcu, idx);
 	return ret;
+}
+
+static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+{
+	if (tce_fast(kvm, liobn, ioba, tce))
+		return H_SUCCESS;
+	if (!(tce & TCE_PERMISSIONS))
+		return tce_stuff(kvm, liobn, ioba, tce, 1);
+	return tce_put_slow(kvm, liobn, ioba, tce);
 }
 
 /**

@@ -28,12 +28,6 @@
 #define TCE_CHUNK		512UL
 
 /*
- * Hardware entries behind one of the guest's in each hardware table, at most, or user
- * space does it: pages of 16 MiB where the hardware's are of 4 KiB.
- */
-#define TCE_MAX_SUBPAGES	4096UL
-
-/*
  * Groups in containers of their own behind one table, at most.  The locks of all their
  * hardware tables are held together, and lockdep follows no more than 48 locks.
  */
@@ -288,9 +282,6 @@ struct tce_request {
 
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn);
 bool kvmppc_tce_pages(struct kvmppc_tce_table *table, u64 first, u64 npages);
-bool kvmppc_tce_slot(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size);
-void kvmppc_tce_store(struct kvmppc_tce_table *table, u64 first, u64 npages,
-		      const u64 *tces, u64 value);
 long kvmppc_tce_answer(struct kvm *kvm, struct kvmppc_tce_table *table, u64 liobn,
 		       u64 ioba, u64 npages, long outcome);
 bool kvmppc_tce_is_one_page(unsigned long hpa, unsigned int shift);
