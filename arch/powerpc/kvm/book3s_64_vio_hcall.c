@@ -180,6 +180,8 @@ static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned lon
 	lockdep_assert_held(tce_hw_lock(tbl));
 
 	was = view ? be64_to_cpup(view) : 0;
+	/* or else it is swapped after it is loaded, by ten instructions */
+	OPTIMIZER_HIDE_VAR(was);
 	if (!was)
 		return;
 	/* Kills what the hardware has cached, too */

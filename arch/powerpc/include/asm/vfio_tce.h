@@ -16,7 +16,8 @@
 #include <asm/barrier.h>
 #include <asm/iommu.h>
 
-#define TCE_HW_OPEN	0x5646494f20544345UL	/* "VFIO TCE"; of a pool of the host: no */
+/* No entry that a pool of the host hints at; and an operand that fits into a compare */
+#define TCE_HW_OPEN	(-0x5443UL)
 
 /**
  * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
