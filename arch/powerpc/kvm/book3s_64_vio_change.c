@@ -456,7 +456,7 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		done = *npages;
 	}
 	tce_store(table, request->first + first, done,
-			 request->tces ? request->tces + first : NULL, request->value);
+		  request->tces ? request->tces + first : NULL, request->value);
 	tce_unlock_hardware(table, NULL);
 	return reason;
 }
@@ -529,7 +529,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 	}
 	if (!reason && !undo && piece + 1 == table->pieces)
 		tce_store(table, request->first + i, 1,
-				 request->tces ? request->tces + i : NULL, request->value);
+			  request->tces ? request->tces + i : NULL, request->value);
 	tce_unlock_hardware(table, NULL);
 	return reason;
 }
