@@ -49,8 +49,10 @@ enum {
 
 static struct vfio_probe probes[PROBE_MAX] = {
 	/* The second pointer in struct kvm_device is the VM. */
-	[PROBE_CREATE] = VFIO_PROBE("create", "kvm_vfio_create kvm=+8($arg1):x64"),
-	[PROBE_OPEN] = VFIO_PROBE("open", "vfio_device_get_kvm_safe kvm=$arg2:x64"),
+	[PROBE_CREATE] = VFIO_PROBE("create", VFIO_PROBE_AT("kvm_vfio_create")
+				    " kvm=+8(" VFIO_PROBE_ARG1 "):x64"),
+	[PROBE_OPEN] = VFIO_PROBE("open", VFIO_PROBE_AT("vfio_device_get_kvm_safe")
+				  " kvm=" VFIO_PROBE_ARG2 ":x64"),
 #ifdef __x86_64__
 	[PROBE_START] = VFIO_PROBE_GONE_IN(7, "start",
 					   "kvm_arch_start_assignment kvm=$arg1:x64"),

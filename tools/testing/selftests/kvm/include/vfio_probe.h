@@ -40,6 +40,31 @@ struct vfio_probe {
 
 #define VFIO_PROBE_ANY	UINT64_MAX
 
+/*
+ * Where a probe of a function sits, and the first two arguments there.
+ *
+ * On POWER ftrace, and a probe that the kernel has optimized, give r13 back as
+ * it was before.  r13 is the CPU's own data.  On a preemptible kernel (Debian's
+ * 7.2) the task may be on another CPU by then: it goes on with the wrong one's
+ * data, takes another task for itself, and the kernel finds its stack corrupted
+ * or hangs.  A probe by a trap does no harm.  So it sits behind what ftrace
+ * patches, which is in the first four instructions of a function that uses the
+ * TOC, and vfio_probes_set() turns the optimization off.  A program with a probe
+ * that can only sit at the start () stays on one CPU.
+ */
+#ifdef __powerpc64__
+#define VFIO_PROBE_AT(function)	function "+16"
+#define VFIO_PROBE_ARG1		"%gpr3"
+#define VFIO_PROBE_ARG2		"%gpr4"
+#else
+#define VFIO_PROBE_AT(function)	function
+#define VFIO_PROBE_ARG1		"$arg1"
+#define VFIO_PROBE_ARG2		"$arg2"
+#endif
+
+/* Has the kernel keep all probes as they are set. */
+void vfio_probes_plain(void);
+
 /* Stops the test if one cannot be set that the kernel must have. */
 void vfio_probes_set(struct vfio_probe *probes, unsigned int nr);
 void vfio_probes_remove(void);

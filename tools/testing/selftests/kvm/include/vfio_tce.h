@@ -99,7 +99,10 @@ void tce_within_end(struct tce_within *within);
  */
 void tce_rcu_wait(void);
 
-/* Makes each call of a kernel function slow, until it is undone. */
+/*
+ * Makes each call of a kernel function slow, until it is undone; "function+OFFSET"
+ * as vfio_probe.h has it.
+ */
 bool tce_slow_down(const char *function);
 void tce_normal_speed(void);
 

@@ -67,12 +67,21 @@ void vfio_probes_remove(void)
 	append_line(TRACEFS "/kprobe_events", "-:" SYSTEM "/\n");
 }
 
+/* A kernel that never optimizes a probe has no such file. */
+void vfio_probes_plain(void)
+{
+	int ret = __sysfs_write("/proc/sys/debug/kprobes-optimization", "0");
+
+	VFIO_ASSERT(!ret || ret == -ENOENT, "kprobes-optimization: %d", ret);
+}
+
 void vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
 {
 	unsigned int i, nr_set = 0;
 	int ret;
 
 	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	vfio_probes_plain();
 	vfio_probes_remove();
 	VFIO_ASSERT(!mkdir(INSTANCE, 0700), "mkdir " INSTANCE);
 	for (i = 0; i < nr; i++) {

@@ -134,7 +134,8 @@ void tce_window_remove(int container, uint64_t start)
  * count at offset 40.  One of the count is the region's own.
  */
 static struct vfio_probe region_put =
-	VFIO_PROBE("region_put", "mm_iommu_put kvm=+40(%gpr4):x64");
+	VFIO_PROBE("region_put", VFIO_PROBE_AT("mm_iommu_put")
+		   " kvm=+40(" VFIO_PROBE_ARG2 "):x64");
 
 void tce_watch_regions(void)
 {
@@ -291,6 +292,7 @@ bool tce_slow_down(const char *function)
 	size_t len;
 	int ret = 0;
 
+	vfio_probes_plain();
 	for (i = 0; !ret && i < SLOW_EVENTS; i++) {
 		len = snprintf(line, sizeof(line), "p:tce_slow/slow%u %s", i, function);
 		while (len < SLOW_READS * sizeof(" +0(%gpr3):x64"))
