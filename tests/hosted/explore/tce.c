@@ -115,8 +115,10 @@ static void tce_begin(void)
 	static const u64 list[] = { GPA_B | RW, 0, (GPA_A + MB) | RW };
 	static bool once;
 
-	if (!once)
+	if (!once) {
 		sched_ignore(&hw_counts, sizeof(hw_counts));
+		sched_ignore(&hw_barriers, sizeof(hw_barriers));
+	}
 	once = true;
 	memset(&s, 0, sizeof(s));
 	shim_mutex_init(&s.kv_lock, "&kv->lock");

@@ -190,6 +190,7 @@ void (*vcpu_before_result)(void);
 void kvmppc_set_gpr(struct kvm_vcpu *vcpu, int nr, unsigned long value)
 {
 	EXPECT_EQ(nr, 4);
+	log_event('g');
 	if (vcpu_before_result)
 		vcpu_before_result();
 	vcpu->gpr4 = value;

@@ -87,6 +87,8 @@ void hw_user_unmap(struct hw *hw, unsigned long i);
 /* Called before each exchange, which then fails with the result */
 extern int (*hw_before_exchange)(struct hw *hw, unsigned long i);
 unsigned long hw_stale(void);
+/* This thread's barriers against speculation: log_event() has an 'n' for each */
+extern __thread unsigned long hw_barriers;
 
 /* Memory */
 struct region *region_new(unsigned long ua, unsigned long size, unsigned int shift);

@@ -29,6 +29,34 @@ unsigned long hw_stale(void)
 	return stale;
 }
 
+/*
+ * What a look-up says is a guess until a barrier: the processor may go on with it where
+ * the look-up has refused.  An address has the number of the barrier before its look-up
+ * in it, until the hardware has taken it.
+ */
+
+#define GUESS		0x4000000000000000UL
+#define GUESS_SHIFT	40
+#define GUESS_MASK	0x3fffffUL
+
+__thread unsigned long hw_barriers;
+
+void barrier_nospec(void)
+{
+	hw_barriers++;
+	log_event('n');
+}
+
+static u64 guess_of(u64 hpa)
+{
+	return hpa | GUESS | (hw_barriers & GUESS_MASK) << GUESS_SHIFT;
+}
+
+static u64 guess_strip(u64 hpa)
+{
+	return hpa & GUESS ? hpa & ((1UL << GUESS_SHIFT) - 1) : hpa;
+}
+
 /* Which regions an entry reaches: what it has, and what the TLB has of it */
 
 static struct region *region_by_hpa(u64 value)
@@ -122,6 +150,7 @@ static __be64 *hw_useraddrptr(struct iommu_table *tbl, long index, bool alloc)
 	unsigned long i = index - tbl->it_offset;
 	__be64 **leaf = &hw->view[i / hw->leaf], *ret = NULL;
 
+	log_event('v');
 	pthread_mutex_lock(&lock);
 	if (!*leaf && alloc && !shim_fault("view level"))
 		*leaf = calloc(hw->leaf, sizeof(**leaf));
@@ -162,7 +191,7 @@ static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
 	if (!entry)
 		return -ENOMEM;
 	old = entry->now;
-	entry_set(entry, *hpa | direction_perms[*direction]);
+	entry_set(entry, guess_strip(*hpa) | direction_perms[*direction]);
 	*hpa = old & ~(u64)PERMS;
 	*direction = iommu_tce_direction(old);
 	return 0;
@@ -502,8 +531,10 @@ u64 region_hpa(const struct region *region, unsigned long ua)
 
 struct page *pfn_to_page(unsigned long pfn)
 {
-	u64 hpa = (u64)pfn << PAGE_SHIFT, nr = hpa >> HPA_SHIFT;
+	u64 guess = (u64)pfn << PAGE_SHIFT, hpa = guess_strip(guess), nr = hpa >> HPA_SHIFT;
 
+	if (guess == guess_of(hpa))
+		SHIM_FAIL("a page is looked at by a guess, without a barrier");
 	if (!nr || nr > nr_regions)
 		bail_out("no page at 0x%lx", (unsigned long)hpa);
 	hpa &= (1ULL << HPA_SHIFT) - 1;
@@ -554,6 +585,7 @@ struct mm_iommu_table_group_mem_t *mm_iommu_lookup(struct mm_struct *mm,
 	if (!rcu_read_lock_held())
 		SHIM_FAIL("a region is looked up outside of an RCU section");
 	hw_counts.lookups++;
+	log_event('l');
 	region = region_of(ua, size);
 	if (!region)
 		return NULL;
@@ -582,7 +614,7 @@ long mm_iommu_ua_to_hpa(struct mm_iommu_table_group_mem_t *mem, unsigned long ua
 		return -EFAULT;
 	if (pageshift > region->shift || shim_fault("mm_iommu_ua_to_hpa"))
 		return -EFAULT;
-	*hpa = region_hpa(region, ua);
+	*hpa = guess_of(region_hpa(region, ua));
 	return 0;
 }
 

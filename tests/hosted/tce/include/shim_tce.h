@@ -21,7 +21,6 @@ typedef uint8_t u8;
 typedef u64 __be64;
 
 #define noinline		__attribute__((noinline))
-#define array_index_nospec(i, n)	((i) < (n) ? (i) : 0)
 
 #define __force
 #define cpu_to_be64(x)		__builtin_bswap64(x)
@@ -35,8 +34,9 @@ typedef u64 __be64;
 #define PFN_UP(x)		(((x) + PAGE_SIZE - 1) >> PAGE_SHIFT)
 #define offset_in_page(x)	((x) & (PAGE_SIZE - 1))
 
-/* Speculation is nothing that is tested here. */
-#define barrier_nospec()	((void)0)
+/* For which fake_hw.c looks: that no guess is used before it */
+void barrier_nospec(void);
+
 #define smp_load_acquire(ptr) ({					\
 	shim_step("smp_load_acquire", ptr);				\
 	__atomic_load_n(ptr, __ATOMIC_ACQUIRE);				\
