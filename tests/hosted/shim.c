@@ -360,6 +360,7 @@ void mutex_unlock(struct mutex *m)
 
 void shim_spin_lock_init(spinlock_t *l, const char *name)
 {
+	shim_step("spin_lock_init", l);
 	pthread_mutex_init(&l->lock, NULL);
 	shim_dep_init(&l->dep, name, true);
 }

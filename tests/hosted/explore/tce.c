@@ -94,9 +94,10 @@ struct iommu_table *__wrap_iommu_tce_table_get(struct iommu_table *tbl)
 	return __real_iommu_tce_table_get(tbl);
 }
 
+/* To be opened when it is in the slots of all groups */
 static struct hw *window_new(void)
 {
-	struct hw *hw = hw_new(16, 0, ENTRIES << 16, 0);
+	struct hw *hw = hw_new_shut(16, 0, ENTRIES << 16, 0);
 
 	ops_real = *hw->tbl.it_ops;
 	ops_stepped = ops_real;
@@ -137,6 +138,8 @@ static void tce_begin(void)
 			s.group[i] = group_new(1);
 		group_set_window(s.group[i], 0, s.hw[i < SHARING ? 0 : ANOTHER]);
 	}
+	tce_hw_open(&s.hw[0]->tbl);
+	tce_hw_open(&s.hw[ANOTHER]->tbl);
 	EXPECT_EQ(vm_attach(s.w.kvm, s.group[0], s.table), 0);
 	s.w.hw[0] = s.hw[0];
 	EXPECT_EQ(world_put(&s.w, 0, GPA_A | RW), H_SUCCESS);
@@ -326,6 +329,7 @@ static long do_reset(void)
 	for (int i = 0; i < SHARING; i++)
 		if (!s.group[i]->user.dead)
 			group_set_window(s.group[i], 0, hw);
+	tce_hw_open(&hw->tbl);
 	mutex_unlock(&s.container_lock);
 	shim_return_to_user();
 	return set(0, s.table);

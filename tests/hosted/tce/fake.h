@@ -75,6 +75,8 @@ extern struct hw_counts hw_counts;
 
 /* Hardware */
 struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf);
+/* The same, not open yet: to be opened before the end */
+struct hw *hw_new_shut(unsigned int shift, u64 bus, u64 size, unsigned long leaf);
 void hw_close(struct hw *hw);
 void hw_put(struct hw *hw);
 u64 hw_now(struct hw *hw, unsigned long i);

@@ -298,7 +298,7 @@ static const struct iommu_table_ops hw_ops = {
 };
 
 /* @leaf: entries in a leaf; 0: one level */
-struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
+struct hw *hw_new_shut(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 {
 	struct hw *hw = calloc(1, sizeof(*hw));
 
@@ -308,7 +308,6 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 	hw->tbl.it_indirect_levels = !!leaf;
 	hw->tbl.it_level_size = leaf ?: hw->tbl.it_size;
 	hw->tbl.it_ops = &hw_ops;
-	tce_hw_open(&hw->tbl);
 	hw->refs = 1;
 	hw->leaf = hw->tbl.it_level_size;
 	hw->nr_leaves = DIV_ROUND_UP(hw->tbl.it_size, hw->leaf);
@@ -323,6 +322,14 @@ struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
 	hw_counts.tables++;
 	hw->next = hws;
 	hws = hw;
+	return hw;
+}
+
+struct hw *hw_new(unsigned int shift, u64 bus, u64 size, unsigned long leaf)
+{
+	struct hw *hw = hw_new_shut(shift, bus, size, leaf);
+
+	tce_hw_open(&hw->tbl);
 	return hw;
 }
 

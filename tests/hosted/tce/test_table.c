@@ -253,6 +253,29 @@ TEST(closed, "window closed: H_TOO_HARD at once, and nothing attaches to it")
 	}
 }
 
+/*
+ * The container puts a window in the slots of all groups, and opens it then.  Until that
+ * it has no lock: the fake stops whoever takes one that is not initialised.
+ */
+TEST(shut, "window not open yet: nothing attaches to it, nor takes its lock")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct hw *hw = hw_new_shut(16, 0, 1200 << 16, 0);
+	struct iommu_group *other = group_new(1);
+
+	hw_remove(w.hw[0], w.group, 1);
+	w.hw[0] = hw;
+	group_set_window(w.group[0], 0, hw);
+	group_set_window(other, 0, hw);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), -EINVAL);
+	EXPECT_EQ(vm_attach(w.kvm, other, w.table), -EINVAL);
+	expect_stopped(&w);
+	tce_hw_open(&hw->tbl);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], w.table), 0);
+	EXPECT_EQ(world_put(&w, 1, GPA_A | RW), H_SUCCESS);
+	world_check_counts(&w);
+}
+
 /* Contract 4.16: It is the fast path that has to see it, of each hardware table. */
 TEST(closed_fast, "window closed: H_TOO_HARD on the fast path, too")
 {
