@@ -53,6 +53,7 @@ extern bool shim_lpar;
 
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define BUILD_BUG_ON(x)		_Static_assert(!(x), #x)
+#define BUG_ON(x)		SHIM_CHECK(!(x), "BUG_ON(%s)", #x)
 
 #define clamp(x, low, high)	min(max(x, low), high)
 
@@ -244,6 +245,7 @@ struct iommu_table_ops {
 	__be64 *(*useraddrptr)(struct iommu_table *tbl, long index, bool alloc);
 	void (*clear)(struct iommu_table *tbl, long index, long nr);
 	unsigned long (*get)(struct iommu_table *tbl, long index);
+	void (*free)(struct iommu_table *tbl);
 };
 
 struct iommu_pool {
@@ -264,8 +266,13 @@ struct iommu_table {
 
 struct iommu_group;
 
+/* Only driver/ has them. */
+struct iommu_table_group_ops;
+
 struct iommu_table_group {
 	struct iommu_table *tables[IOMMU_TABLE_GROUP_MAX_TABLES];
+	u64 pgsizes;
+	const struct iommu_table_group_ops *ops;
 };
 
 void *iommu_group_get_iommudata(struct iommu_group *group);

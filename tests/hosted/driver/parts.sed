@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What test_window.c takes of vfio_iommu_spapr_tce.c: how windows come and go
+/^struct tce_\(iommu_group\|container\) {/,/^};/p
+/^static .*tce_groups_attached(/,/^}/p
+/^static .*tce_iommu_find_table(/,/^}/p
+/^static .*tce_iommu_find_free_table(/,/^}/p
+/^static .*tce_iommu_create_window(/,/^}/p
+/^static .*tce_iommu_remove_window(/,/^}/p
+/^static .*tce_iommu_release_ownership(/,/^}/p

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How the container opens and closes its windows.  parts.c is what parts.sed takes of
+ * drivers/vfio/vfio_iommu_spapr_tce.c with patches/; what these functions call is here.
+ *
+ * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
+ * letter if VMs may change it at that time; and a (g)race period is waited for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/rcupdate.h>
+
+#include <asm/vfio_tce.h>
+
+#include <shim_tce.h>
+
+#include "../test.h"
+
+typedef u64 phys_addr_t;
+
+struct tce_container;
+
+struct iommu_table_group_ops {
+	unsigned long (*get_table_size)(void);
+	long (*create_table)(void);
+	long (*set_window)(struct iommu_table_group *group, int num, struct iommu_table *tbl);
+	long (*unset_window)(struct iommu_table_group *group, int num);
+};
+
+struct iommu_group {
+	struct iommu_table_group data;
+};
+
+static struct iommu_table tbl;
+static long set_fails;		/* for the last group */
+static bool firmware_refuses;
+
+static void note(char what)
+{
+	log_event(tce_hw_is_open(&tbl) ? what - 'a' + 'A' : what);
+}
+
+void *iommu_group_get_iommudata(struct iommu_group *group)
+{
+	return &group->data;
+}
+
+static long tce_iommu_create_table(struct tce_container *container,
+				   struct iommu_table_group *group, int num, u32 page_shift,
+				   u64 size, u32 levels, struct iommu_table **ptbl)
+{
+	*ptbl = &tbl;
+	return 0;
+}
+
+static void tce_iommu_free_table(struct tce_container *container, struct iommu_table *of)
+{
+	note('f');
+}
+
+static int tce_iommu_clear(struct tce_container *container, struct iommu_table *of,
+			   unsigned long entry, unsigned long pages)
+{
+	note('c');
+	return 0;
+}
+
+#include "parts.c"
+
+static struct tce_container container;
+static struct iommu_group groups[2];
+static struct tce_iommu_group members[2];
+
+static long set_window(struct iommu_table_group *group, int num, struct iommu_table *of)
+{
+	note('s');
+	if (group == &groups[1].data && set_fails)
+		return set_fails;
+	group->tables[num] = of;
+	return 0;
+}
+
+static long unset_window(struct iommu_table_group *group, int num)
+{
+	note('u');
+	if (firmware_refuses)
+		return -EIO;
+	group->tables[num] = NULL;
+	return 0;
+}
+
+/* Only looked at */
+static unsigned long table_size(void)
+{
+	return 0;
+}
+
+static long table_create(void)
+{
+	return 0;
+}
+
+static void table_free(struct iommu_table *of)
+{
+}
+
+static const struct iommu_table_group_ops group_ops = {
+	.get_table_size = table_size,
+	.create_table = table_create,
+	.set_window = set_window,
+	.unset_window = unset_window,
+};
+
+static const struct iommu_table_ops table_ops = { .free = table_free };
+
+/* Two groups are in the container. */
+static long create(void)
+{
+	u64 start;
+
+	memset(&tbl, 0, sizeof(tbl));
+	memset(&container, 0, sizeof(container));
+	memset(groups, 0, sizeof(groups));
+	tbl.it_page_shift = 16;
+	tbl.it_size = 16;
+	tbl.it_ops = &table_ops;
+	INIT_LIST_HEAD(&container.group_list);
+	for (int i = 0; i < 2; i++) {
+		groups[i].data.ops = &group_ops;
+		groups[i].data.pgsizes = 1UL << 16;
+		members[i].grp = &groups[i];
+		list_add_tail(&members[i].next, &container.group_list);
+	}
+	return tce_iommu_create_window(&container, 16, 1UL << 20, 1, &start);
+}
+
+/* A group that leaves is off the list by then. */
+static void leave(int i)
+{
+	list_del(&members[i].next);
+	tce_iommu_release_ownership(&container, &groups[i].data);
+}
+
+TEST(create, "a window is open when it is in all groups, and not before")
+{
+	log_start();
+	EXPECT_EQ(create(), 0);
+	EXPECT_STR(log_stop(), "ss");
+	EXPECT(tce_hw_is_open(&tbl));
+}
+
+TEST(create_fails, "a window that one of the groups refuses was never open")
+{
+	set_fails = -EIO;
+	log_start();
+	EXPECT_EQ(create(), -EIO);
+	EXPECT_STR(log_stop(), "ssuugf");
+}
+
+TEST(remove, "a window is closed before it is cleared and taken from the groups")
+{
+	for (int refuses = 0; refuses < 2; refuses++) {
+		EXPECT_EQ(create(), 0);
+		firmware_refuses = refuses;
+		log_start();
+		EXPECT_EQ(tce_iommu_remove_window(&container, 0), 0);
+		EXPECT_STR(log_stop(), "cuugf");
+	}
+}
+
+TEST(leave, "a group leaves: what is mapped stays for the other, and goes with the last")
+{
+	EXPECT_EQ(create(), 0);
+	log_start();
+	leave(0);
+	leave(1);
+	EXPECT_STR(log_stop(), "UCU");
+	EXPECT(tce_hw_is_open(&tbl));
+}
+
+TEST(leave_refused, "a window that firmware keeps is closed when the last group leaves")
+{
+	EXPECT_EQ(create(), 0);
+	firmware_refuses = true;
+	log_start();
+	leave(0);
+	EXPECT(tce_hw_is_open(&tbl));
+	leave(1);
+	EXPECT_STR(log_stop(), "UCCU");
+	EXPECT(!tce_hw_is_open(&tbl));
+}
+
+void fake_end(void)
+{
+	set_fails = 0;
+	firmware_refuses = false;
+}
