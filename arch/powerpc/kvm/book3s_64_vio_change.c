@@ -77,8 +77,8 @@ struct tce_pass {
 #define TCE_FLAGS	(TCE_COUNTED | TCE_UNDONE)
 
 /* Most pages are in the slot that was used last; if not, it is only a guess. */
-static __always_inline void tce_begin(struct tce_regions *regions,
-				      const struct tce_request *request)
+static void tce_begin(struct tce_regions *regions,
+		      const struct tce_request *request)
 {
 	const struct tce_slot *slot = &request->table->slot;
 	struct mm_struct *mm = request->kvm->mm;
@@ -97,7 +97,7 @@ static __always_inline void tce_begin(struct tce_regions *regions,
 }
 
 /* A pass over entries of a link, from entry @first of the request on */
-static __always_inline struct tce_pass
+static struct tce_pass
 tce_pass(const struct tce_request *request, const struct tce_link *link, u64 first,
 	 unsigned long *old, struct tce_regions *regions)
 {
@@ -145,7 +145,7 @@ tce_region(const struct tce_pass *pass, unsigned long ua)
 }
 
 /* Nothing reaches the page at @ua any more by an entry that counted it. */
-static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long ua)
+static void tce_drop(const struct tce_pass *pass, unsigned long ua)
 {
 	tce_let_go(tce_region(pass, ua));
 }
@@ -158,8 +158,8 @@ static __always_inline void tce_drop(const struct tce_pass *pass, unsigned long 
  */
 
 /* Unmaps a run of entries in one leaf level. */
-static __always_inline void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
-					  unsigned long entry, unsigned long nr)
+static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
+			  unsigned long entry, unsigned long nr)
 {
 	unsigned long was;
 
@@ -212,7 +212,7 @@ static void tce_link_unmap(const struct tce_pass *of, unsigned long nr)
  */
 
 /* Address and permissions for hardware entry number @i of the chunk; 0 for none */
-static __always_inline unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
+static unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
 {
 	unsigned long ua;
 
@@ -247,9 +247,9 @@ bool kvmppc_tce_is_one_page(unsigned long hpa, unsigned int shift)
  * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
  * filled in, or an error and nothing has changed.
  */
-static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned long entry,
-					 unsigned long new, unsigned long was,
-					 unsigned long *old)
+static long tce_exchange(const struct tce_pass *pass, unsigned long entry,
+			 unsigned long new, unsigned long was,
+			 unsigned long *old)
 {
 	enum dma_data_direction direction = tce_direction(new);
 	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0, counted = 0;
@@ -275,8 +275,8 @@ static __always_inline long tce_exchange(const struct tce_pass *pass, unsigned l
 }
 
 /* The hardware reaches what is in the entry now, and nothing that was there before. */
-static __always_inline void tce_settle(const struct tce_pass *pass, __be64 *view,
-				       unsigned long new, unsigned long old)
+static void tce_settle(const struct tce_pass *pass, __be64 *view,
+		       unsigned long new, unsigned long old)
 {
 	unsigned long ua = new & ~TCE_PERMISSIONS;
 	__be64 was = *view;

@@ -155,8 +155,8 @@ static long tce_answer(const struct tce_request *request, u64 liobn, u64 ioba,
  * of its generation.  Where one goes, KVM waits for RCU before user space may use for
  * something else what was behind it: kvm_arch_flush_shadow_memslot().
  */
-static __always_inline unsigned long tce_fast_translate(const struct tce_request *request,
-							u64 tce)
+static unsigned long tce_fast_translate(const struct tce_request *request,
+					u64 tce)
 {
 	const struct tce_slot *slot = &request->table->slot;
 	u64 size = 1ULL << request->table->page_shift;

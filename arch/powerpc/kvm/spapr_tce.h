@@ -50,7 +50,7 @@ struct tce_slot {
 };
 
 /* Is all of the entry's page in the slot, and may it be accessed so? */
-static __always_inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
+static inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
 {
 	return tce - slot->gpa <= slot->bytes - size + TCE_PERMISSIONS &&
 	       !(tce & slot->denied);
@@ -142,7 +142,7 @@ struct kvmppc_tce_table {
 };
 
 /* Is the hardware table in a slot of the group?  For RCU sections in which it is alive */
-static __always_inline bool
+static inline bool
 tce_holder_has(const struct kvm_spapr_tce_holder *holder,
 	       const struct iommu_table *tbl)
 {
@@ -165,7 +165,7 @@ tce_holder_has(const struct kvm_spapr_tce_holder *holder,
  * as the hardware lock is held.
  * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
-static __always_inline long
+static inline long
 tce_attachment_left(const struct tce_attachment *attachment)
 {
 	struct vfio_external_user *user = attachment->holder->user;
@@ -183,7 +183,7 @@ tce_attachment_left(const struct tce_attachment *attachment)
 }
 
 /* Why entries of the hardware table cannot be changed; 0 if they can.  As above */
-static __always_inline long tce_link_left(const struct tce_link *link)
+static inline long tce_link_left(const struct tce_link *link)
 {
 	struct tce_attachment *attachment;
 	long reason;
@@ -204,7 +204,7 @@ static __always_inline long tce_link_left(const struct tce_link *link)
  * locks of all hardware tables are held.
  * Return: 0 if they can, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
-static __always_inline long tce_table_left(const struct kvmppc_tce_table *table)
+static inline long tce_table_left(const struct kvmppc_tce_table *table)
 {
 	struct tce_link *link;
 	long reason;
@@ -227,8 +227,8 @@ static __always_inline long tce_table_left(const struct kvmppc_tce_table *table)
  * Context: kvmppc_tce_table.lock; or @after is kvmppc_tce_table.first, and its hardware
  * lock is held.
  */
-static __always_inline void tce_lock_hardware(struct kvmppc_tce_table *table,
-					      struct tce_link *after)
+static inline void tce_lock_hardware(struct kvmppc_tce_table *table,
+				     struct tce_link *after)
 {
 	struct tce_link *link = list_prepare_entry(after, &table->links, node);
 
@@ -243,8 +243,8 @@ static __always_inline void tce_lock_hardware(struct kvmppc_tce_table *table,
  * @table: the table
  * @after: as it was there
  */
-static __always_inline void tce_unlock_hardware(struct kvmppc_tce_table *table,
-						struct tce_link *after)
+static inline void tce_unlock_hardware(struct kvmppc_tce_table *table,
+				       struct tce_link *after)
 {
 	struct tce_link *link = list_prepare_entry(after, &table->links, node);
 
@@ -298,7 +298,7 @@ long kvmppc_tce_change(const struct tce_request *request);
  */
 
 /* What the permissions of  let the device do */
-static __always_inline enum dma_data_direction tce_direction(unsigned long tce)
+static inline enum dma_data_direction tce_direction(unsigned long tce)
 {
 	static const u8 directions[] = {
 		[0]				= DMA_NONE,
@@ -314,8 +314,8 @@ static __always_inline enum dma_data_direction tce_direction(unsigned long tce)
  * The userspace view of hardware entry @entry and of those that follow it in its
  * leaf level: @run of them, no more than @nr.  NULL if the level is not there.
  */
-static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
-					unsigned long nr, bool alloc, unsigned long *run)
+static inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
+			       unsigned long nr, bool alloc, unsigned long *run)
 {
 	unsigned long index = entry - tbl->it_offset;
 
@@ -327,7 +327,7 @@ static __always_inline __be64 *tce_view(struct iommu_table *tbl, unsigned long e
 }
 
 /* Memory of devices is never preregistered: nobody calls mm_iommu_newdev(). */
-static __always_inline void tce_dirty(unsigned long hpa)
+static inline void tce_dirty(unsigned long hpa)
 {
 	struct page *page = pfn_to_page(hpa >> PAGE_SHIFT);
 
@@ -336,7 +336,7 @@ static __always_inline void tce_dirty(unsigned long hpa)
 }
 
 /* @old: address and direction of what an exchange has replaced */
-static __always_inline void tce_exchanged(unsigned long old)
+static inline void tce_exchanged(unsigned long old)
 {
 	/* Neither DMA_TO_DEVICE nor DMA_NONE: the device may have written to it. */
 	if (!(old & DMA_TO_DEVICE))
@@ -344,7 +344,7 @@ static __always_inline void tce_exchanged(unsigned long old)
 }
 
 /* Drops the count that an entry had in the region. */
-static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
+static inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
 {
 	if (mem)
 		mm_iommu_mapped_dec(mem);
@@ -356,8 +356,8 @@ static __always_inline void tce_let_go(struct mm_iommu_table_group_mem_t *mem)
  * are pinned with FOLL_WRITE, so that is allowed; at worst, a page is written out once more
  * than necessary.
  */
-static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
-					 unsigned long ua, unsigned int shift)
+static inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
+				unsigned long ua, unsigned int shift)
 {
 	unsigned long hpa;
 
@@ -370,9 +370,9 @@ static __always_inline void tce_unmapped(struct mm_iommu_table_group_mem_t *mem,
 }
 
 /* Finds the host address of the table's page at @ua, if the region has all of it. */
-static __always_inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
-					   unsigned long ua, unsigned int shift,
-					   unsigned long *hpa)
+static inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
+				  unsigned long ua, unsigned int shift,
+				  unsigned long *hpa)
 {
 	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
 	       (likely(shift <= PAGE_SHIFT) || kvmppc_tce_is_one_page(*hpa, shift));
