@@ -212,7 +212,7 @@ static void tce_link_unmap(const struct tce_pass *of, unsigned long nr)
  */
 
 /* Address and permissions for hardware entry number @i of the chunk; 0 for none */
-static unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
+static __always_inline unsigned long tce_new(const struct tce_pass *pass, unsigned long i)
 {
 	unsigned long ua;
 
