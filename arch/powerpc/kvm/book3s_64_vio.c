@@ -96,7 +96,7 @@ static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
  * @liobn: the guest's name for it
  *
  * Context: In a read-side section of @kvm->srcu or of RCU, either of which keeps the
- * table; or under tce_mutex.  Its cost does not grow with the number of tables.
+ * table; or under tce_mutex.  Its cost hardly grows with the number of tables.
  * Return: The table, or NULL.
  */
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)

@@ -77,8 +77,7 @@ struct tce_pass {
 #define TCE_FLAGS	(TCE_COUNTED | TCE_UNDONE)
 
 /* Most pages are in the slot that was used last; if not, it is only a guess. */
-static void tce_begin(struct tce_regions *regions,
-		      const struct tce_request *request)
+static void tce_begin(struct tce_regions *regions, const struct tce_request *request)
 {
 	const struct tce_slot *slot = &request->table->slot;
 	struct mm_struct *mm = request->kvm->mm;
@@ -173,9 +172,7 @@ static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
 	/* Kills what the hardware has cached, too */
 	pass->tbl->it_ops->clear(pass->tbl, entry, nr);
 	for (; nr; view++, nr--) {
-		was = be64_to_cpup(view);
-		/* or else it is swapped after it is loaded, by ten instructions */
-		OPTIMIZER_HIDE_VAR(was);
+		was = tce_load(view);
 		if (!was)
 			continue;
 		*view = 0;
@@ -305,8 +302,7 @@ static unsigned long tce_link_exchange(const struct tce_pass *of, unsigned long 
 			return i;
 		for (end = i + run; i < end; i++) {
 			new = tce_new(pass, i);
-			was = be64_to_cpup(view++);
-			OPTIMIZER_HIDE_VAR(was);
+			was = tce_load(view++);
 			if (!new && !was)
 				pass->old[i] = DMA_NONE;
 			else if (tce_exchange(pass, pass->entry + i, new, was, &pass->old[i]))

@@ -29,7 +29,8 @@
  * Each entry is then old or new as a whole: in all the hardware tables, their
  * userspace views, the counts of the memory regions, and in the table that the guest
  * reads back.  (Of an entry so large that it changes in pieces this is true only if no
- * group and no hardware table comes or goes at that time.)
+ * group and no hardware table comes or goes at that time; and where a hypervisor refuses
+ * to undo an entry, that one stays new in its hardware table, its view and its count.)
  */
 #include <linux/cleanup.h>
 /* not used: the CRCs of the exports tell which types are known here */
@@ -111,9 +112,7 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 	unsigned long npages = request->npages;
 
 	for (i = 0; i < npages; i++) {
-		tce = big_endian ? be64_to_cpup((__force __be64 *)&tces[i]) : tces[i];
-		/* or else it is swapped after it is loaded, by ten instructions */
-		OPTIMIZER_HIDE_VAR(tce);
+		tce = big_endian ? tce_load((__force __be64 *)&tces[i]) : tces[i];
 		tces[i] = tce;
 		uas[i] = 0;
 		if (!(tce & TCE_PERMISSIONS))
@@ -179,9 +178,7 @@ static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned lon
 
 	lockdep_assert_held(tce_hw_lock(tbl));
 
-	was = view ? be64_to_cpup(view) : 0;
-	/* or else it is swapped after it is loaded, by ten instructions */
-	OPTIMIZER_HIDE_VAR(was);
+	was = view ? tce_load(view) : 0;
 	if (!was)
 		return;
 	/* Kills what the hardware has cached, too */
@@ -352,8 +349,9 @@ static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
  * H_TOO_HARD if user space is to do it: there is no such table here, the page is
  * misaligned, is not in one memory slot that allows the access or is not in
  * preregistered memory, a group or a window behind the table is gone, memory is short,
- * or the page is more of the hardware's pages than change here: more than 4096, in an
- * LPAR more than 512, or more than 512 where something is mapped already.
+ * or the page is more of the hardware's pages than change here: more than 4096 in one
+ * hardware table; or more than 512 in all of them together, in an LPAR, or where something
+ * is mapped already.  After H_TOO_HARD, some of more than 512 may be new.
  */
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)
@@ -422,8 +420,8 @@ static long tce_list_read(struct tce_list **list, const void __user *address, u6
  * Context: vCPU thread, may sleep.
  * Return: H_SUCCESS; H_PARAMETER if @npages is more than 512, if @tce_list is not
  * aligned to 4 KiB, or if the range is not one of entries; H_TOO_HARD as by
- * kvmppc_h_put_tce(), and if the list cannot be read.  After H_TOO_HARD, some of
- * the entries may be new.
+ * kvmppc_h_put_tce(), if the list cannot be read, or if a signal is pending after one
+ * of more than 512 hardware pages.  After H_TOO_HARD, some of the entries may be new.
  */
 long kvmppc_h_put_tce_indirect(struct kvm_vcpu *vcpu, unsigned long liobn,
 			       unsigned long ioba, unsigned long tce_list,
@@ -469,7 +467,7 @@ EXPORT_SYMBOL_GPL(kvmppc_h_put_tce_indirect);
  * Context: vCPU thread, may sleep.
  * Return: H_SUCCESS; H_PARAMETER if the range is not one of entries, or if
  * @tce_value has permissions; H_TOO_HARD as by kvmppc_h_put_tce(), or if a signal is
- * pending in a long request, and then some of the entries may be new.
+ * pending in a long request.  After H_TOO_HARD, some of the entries may be new.
  */
 long kvmppc_h_stuff_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 			unsigned long ioba, unsigned long tce_value,

@@ -49,7 +49,10 @@ struct tce_slot {
 	u64 denied;
 };
 
-/* Is all of the entry's page in the slot, and may it be accessed so? */
+/*
+ * Is all of the entry's page in the slot, and may it be accessed so?  @size is no more than
+ * the slot has: the slot was found for another page of the same table.
+ */
 static inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
 {
 	return tce - slot->gpa <= slot->bytes - size + TCE_PERMISSIONS &&
@@ -297,7 +300,7 @@ long kvmppc_tce_change(const struct tce_request *request);
  * for them.
  */
 
-/* What the permissions of  let the device do */
+/* What the permissions of @tce let the device do */
 static inline enum dma_data_direction tce_direction(unsigned long tce)
 {
 	static const u8 directions[] = {
@@ -324,6 +327,15 @@ static inline __be64 *tce_view(struct iommu_table *tbl, unsigned long entry,
 		return tbl->it_userspace + index;
 	*run = min(nr, tbl->it_level_size - (index & (tbl->it_level_size - 1)));
 	return tbl->it_ops->useraddrptr(tbl, entry, alloc);
+}
+
+/* One instruction loads it the other way round; the compiler alone would use ten. */
+static inline u64 tce_load(const __be64 *from)
+{
+	u64 value = be64_to_cpup(from);
+
+	OPTIMIZER_HIDE_VAR(value);
+	return value;
 }
 
 /* Memory of devices is never preregistered: nobody calls mm_iommu_newdev(). */

@@ -21,7 +21,7 @@ struct vfio_external_user;
  * @TCE_LEFT_TABLE: no such table here; left to user space, as all that follow
  * @TCE_LEFT_ADDRESS: a page is misaligned, or not in one slot for it
  * @TCE_LEFT_LIST: the list cannot be read, or moved meanwhile
- * @TCE_LEFT_GONE: a group, or its window, is gone
+ * @TCE_LEFT_GONE: a group, or its window, is gone, or others came midway
  * @TCE_LEFT_CONTAINER: it is not preregistered (v1), or of another mm
  * @TCE_LEFT_MEMORY: a page is of no region, or a hardware table refused it
  * @TCE_LEFT_NOMEM: no memory for the list, or to read back

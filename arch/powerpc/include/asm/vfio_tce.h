@@ -16,7 +16,7 @@
 #include <asm/barrier.h>
 #include <asm/iommu.h>
 
-/* No entry that a pool of the host hints at; and an operand that fits into a compare */
+/* No pool of the host hints at it; and a compare instruction can hold it. */
 #define TCE_HW_OPEN	(-0x5443UL)
 
 /**
