@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_probe.h"
 #include "vfio_tce_test.h"
 #include "vfio_util.h"
 
@@ -425,7 +426,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, SMALL);
 	tce_window_remove(self->container, 0);
 	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, SMALL << SHIFT));
-	ASSERT_TRUE(tce_slow_down("iommu_tce_table_get+16"));
+	ASSERT_TRUE(tce_slow_down(VFIO_PROBE_AT("iommu_tce_table_get")));
 	for (i = 0; i < 150 * times(); i++) {
 		race.go = 0;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, remove_when_met, &race));
@@ -491,7 +492,7 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
 	ASSERT_EQ(0, __vfio_memory_unregister(self->container, self->vm.memory, MEMORY));
 	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION));
-	ASSERT_TRUE(tce_slow_down("mm_iommu_mapped_inc+8"));
+	ASSERT_TRUE(tce_slow_down(VFIO_PROBE_AT_NO_TOC("mm_iommu_mapped_inc")));
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));
 	start = now();
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW));

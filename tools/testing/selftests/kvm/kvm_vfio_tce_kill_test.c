@@ -827,7 +827,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
-	/* Timestamps of a single CPU give a reliable order. */
+	/* Timestamps of one CPU have a reliable order; and see VFIO_PROBE_AT(). */
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	VFIO_ASSERT(!sched_setaffinity(0, sizeof(one), &one), "sched_setaffinity");

@@ -31,6 +31,7 @@
 #include <linux/capability.h>
 
 #include "kselftest_harness.h"
+#include "vfio_probe.h"
 #include "vfio_tce_test.h"
 #include "vfio_util.h"
 
@@ -1122,7 +1123,7 @@ TEST_F(attached, defect37_set_while_a_window_is_made)
 		SKIP(return, "its containers take one group");
 	group = join_group(self->dev, self->container);
 	tce_window_remove(self->container, 0);
-	ASSERT_TRUE(tce_slow_down("pnv_pci_ioda2_set_window+16"));
+	ASSERT_TRUE(tce_slow_down(VFIO_PROBE_AT("pnv_pci_ioda2_set_window")));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, create_window, &self->container));
 	do {
 		ret = __kvm_vfio_set_spapr_tce(self->dev, group, self->table);

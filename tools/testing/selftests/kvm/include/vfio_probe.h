@@ -43,17 +43,19 @@ struct vfio_probe {
 /*
  * Where a probe of a function sits, and the first two arguments there.
  *
- * On POWER ftrace, and a probe that the kernel has optimized, give r13 back as
- * it was before.  r13 is the CPU's own data.  On a preemptible kernel (Debian's
- * 7.2) the task may be on another CPU by then: it goes on with the wrong one's
- * data, takes another task for itself, and the kernel finds its stack corrupted
- * or hangs.  A probe by a trap does no harm.  So it sits behind what ftrace
- * patches, which is in the first four instructions of a function that uses the
- * TOC, and vfio_probes_set() turns the optimization off.  A program with a probe
- * that can only sit at the start () stays on one CPU.
+ * r13 of POWER is the address of the CPU's own data.  ftrace, and the code of a
+ * probe that the kernel has optimized, save r13 and load it again afterwards.  On
+ * a preemptible kernel (Debian's 7.2) the task may be on another CPU by then, and
+ * goes on with the data of the first one: the kernel takes another task for the
+ * current one, finds its stack corrupted, or hangs.  A probe that traps does not
+ * do that.  So probes sit behind what ftrace patches, which is in the first four
+ * instructions of a function that uses the TOC, and in the first two of one that
+ * does not; and vfio_probe_event() turns the optimization off.  A program with
+ * probes that sit at the start, as @returns ones have to, stays on one CPU.
  */
 #ifdef __powerpc64__
 #define VFIO_PROBE_AT(function)	function "+16"
+#define VFIO_PROBE_AT_NO_TOC(function) function "+8"
 #define VFIO_PROBE_ARG1		"%gpr3"
 #define VFIO_PROBE_ARG2		"%gpr4"
 #else
@@ -62,8 +64,8 @@ struct vfio_probe {
 #define VFIO_PROBE_ARG2		"$arg2"
 #endif
 
-/* Has the kernel keep all probes as they are set. */
-void vfio_probes_plain(void);
+/* Appends a line to kprobe_events; 0, or a negative errno. */
+int vfio_probe_event(const char *line);
 
 /* Stops the test if one cannot be set that the kernel must have. */
 void vfio_probes_set(struct vfio_probe *probes, unsigned int nr);

@@ -99,11 +99,8 @@ void tce_within_end(struct tce_within *within);
  */
 void tce_rcu_wait(void);
 
-/*
- * Makes each call of a kernel function slow, until it is undone; "function+OFFSET"
- * as vfio_probe.h has it.
- */
-bool tce_slow_down(const char *function);
+/* Makes each call of a kernel function slow, until it is undone: VFIO_PROBE_AT(). */
+bool tce_slow_down(const char *place);
 void tce_normal_speed(void);
 
 #endif /* SELFTEST_KVM_VFIO_TCE_H */

@@ -25,17 +25,13 @@
 #define EVENTS		INSTANCE "/events/" SYSTEM
 #define LINE_SIZE	512
 
-static int append_line(const char *path, const char *line)
+int vfio_probe_event(const char *line)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	int ret = 0;
+	int ret = __sysfs_write("/proc/sys/debug/kprobes-optimization", "0");
 
-	if (fd < 0)
-		return -errno;
-	if (write(fd, line, strlen(line)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
+	/* A kernel that never optimizes a probe has no such file. */
+	VFIO_ASSERT(!ret || ret == -ENOENT, "kprobes-optimization: %d", ret);
+	return __sysfs_write(TRACEFS "/kprobe_events", line);
 }
 
 static unsigned int kernel_major(void)
@@ -55,7 +51,7 @@ static void probe_define(struct vfio_probe *probe)
 		return;
 	snprintf(line, sizeof(line), "%c:" SYSTEM "/%s %s\n",
 		 probe->returns ? 'r' : 'p', probe->name, probe->definition);
-	ret = append_line(TRACEFS "/kprobe_events", line);
+	ret = vfio_probe_event(line);
 	probe->is_set = !ret;
 	VFIO_ASSERT(!ret || probe->optional, "no probe %s: %d", probe->definition, ret);
 }
@@ -64,15 +60,7 @@ void vfio_probes_remove(void)
 {
 	__sysfs_write(EVENTS "/enable", "0");
 	rmdir(INSTANCE);
-	append_line(TRACEFS "/kprobe_events", "-:" SYSTEM "/\n");
-}
-
-/* A kernel that never optimizes a probe has no such file. */
-void vfio_probes_plain(void)
-{
-	int ret = __sysfs_write("/proc/sys/debug/kprobes-optimization", "0");
-
-	VFIO_ASSERT(!ret || ret == -ENOENT, "kprobes-optimization: %d", ret);
+	vfio_probe_event("-:" SYSTEM "/\n");
 }
 
 void vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
@@ -81,7 +69,6 @@ void vfio_probes_set(struct vfio_probe *probes, unsigned int nr)
 	int ret;
 
 	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	vfio_probes_plain();
 	vfio_probes_remove();
 	VFIO_ASSERT(!mkdir(INSTANCE, 0700), "mkdir " INSTANCE);
 	for (i = 0; i < nr; i++) {

@@ -9,7 +9,6 @@
 #ifdef __KVM_HAVE_SPAPR_TCE
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,42 +272,29 @@ void tce_rcu_wait(void)
 #define SLOW_READS	100
 #define TRACEFS		"/sys/kernel/tracing"
 
-static int trace_command(const char *line)
-{
-	int fd = open(TRACEFS "/kprobe_events", O_WRONLY | O_APPEND | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = write(fd, line, strlen(line));
-	close(fd);
-	return len < 0 ? -errno : 0;
-}
-
-bool tce_slow_down(const char *function)
+bool tce_slow_down(const char *place)
 {
 	char line[4096];
 	unsigned int i;
 	size_t len;
 	int ret = 0;
 
-	vfio_probes_plain();
 	for (i = 0; !ret && i < SLOW_EVENTS; i++) {
-		len = snprintf(line, sizeof(line), "p:tce_slow/slow%u %s", i, function);
+		len = snprintf(line, sizeof(line), "p:tce_slow/slow%u %s", i, place);
 		while (len < SLOW_READS * sizeof(" +0(%gpr3):x64"))
 			len += snprintf(line + len, sizeof(line) - len, " +0(%%gpr3):x64");
-		ret = trace_command(line);
+		ret = vfio_probe_event(line);
 	}
 	if (!ret)
 		ret = __sysfs_write(TRACEFS "/events/tce_slow/enable", "1");
 	if (ret)
-		fprintf(stderr, "# %s cannot be slowed down: %d\n", function, ret);
+		fprintf(stderr, "# %s cannot be slowed down: %d\n", place, ret);
 	return !ret;
 }
 
 void tce_normal_speed(void)
 {
 	__sysfs_write(TRACEFS "/events/tce_slow/enable", "0");
-	trace_command("-:tce_slow/\n");
+	vfio_probe_event("-:tce_slow/\n");
 }
 #endif /* __KVM_HAVE_SPAPR_TCE */
