@@ -43,7 +43,7 @@
  * region, which is registered and unregistered.  Entries with its pages are put
  * only into the window with larger pages, which can never map them, because the
  * region has no huge pages: a region that is unregistered while it is mapped
- * would stay for ever, by defect 16 of the stock container.
+ * would stay for ever, by defect 16 of stock.
  */
 #define REGION		(8 * MIB)
 #define SLOT1		0x10000000000UL

@@ -669,6 +669,23 @@ TEST_F(attached, memory_can_be_unregistered_again)
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
 }
 
+/* Only what nothing is mapped of: it would stay until the process ends. */
+TEST_F(attached, defect16_mapped_memory_stays_registered)
+{
+	void *va = self->vm.memory + REGION_B;
+	long locked = locked_kib();
+
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
+	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(locked, locked_kib());
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, LAST, PAGE_B(0) | TCE_RW));
+	EXPECT_EQ(2, MAPPED_B(self));
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, 0, 0, ENTRIES));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
+}
+
 TEST_F(attached, memory_not_preregistered)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
