@@ -35,7 +35,7 @@
  *			holder, and goes with it or with its table
  *	hypercalls	pin nothing: kvm->srcu or RCU keeps tables, and table->lock
  *			keeps links and attachments while they are used; on the fast
- *			path, the hardware lock of the first link does that, and RCU
+ *			path, the hardware lock of its first link does that, and RCU
  *			keeps that link
  *
  * Locks
@@ -205,18 +205,18 @@ static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 static void tce_links_begin(struct kvmppc_tce_table *table)
 	__acquires(&table->lock)
 {
-	struct tce_link *first;
+	struct tce_link *link;
 
 	lockdep_assert_held(&tce_mutex);
 
 	spin_lock(&table->lock);
 	table->changes++;
-	first = rcu_dereference_protected(table->first, lockdep_is_held(&table->lock));
-	if (!first)
+	link = rcu_dereference_protected(table->fast_link, lockdep_is_held(&table->lock));
+	if (!link)
 		return;
-	spin_lock(tce_hw_lock(first->tbl));
-	RCU_INIT_POINTER(table->first, NULL);
-	spin_unlock(tce_hw_lock(first->tbl));
+	spin_lock(tce_hw_lock(link->tbl));
+	RCU_INIT_POINTER(table->fast_link, NULL);
+	spin_unlock(tce_hw_lock(link->tbl));
 }
 
 static void tce_links_end(struct kvmppc_tce_table *table)
@@ -243,7 +243,7 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 	if (link && can && fast) {
 		/* Who sees it under this lock sees the attachments as they are now. */
 		spin_lock(tce_hw_lock(link->tbl));
-		rcu_assign_pointer(table->first, link);
+		rcu_assign_pointer(table->fast_link, link);
 		spin_unlock(tce_hw_lock(link->tbl));
 	}
 	spin_unlock(&table->lock);
@@ -269,7 +269,7 @@ static void tce_link_free(struct tce_link *link)
 {
 	lockdep_assert_held(&tce_mutex);
 
-	/* A hypercall may have found it by kvmppc_tce_table.first. */
+	/* A hypercall may have found it by kvmppc_tce_table.fast_link. */
 	synchronize_rcu_expedited();
 	iommu_tce_table_put(link->tbl);
 	kfree(link);

@@ -79,12 +79,14 @@ struct tce_pass {
 /* Most pages are in the slot that was used last; if not, it is only a guess. */
 static void tce_begin(struct tce_regions *regions, const struct tce_request *request)
 {
-	const struct tce_slot *slot = &request->table->slot;
+	struct tce_slot *slot = &request->table->slot;
 	struct mm_struct *mm = request->kvm->mm;
 	struct mm_iommu_table_group_mem_t *mem;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "regions are freed by RCU");
 
+	if (request->slot.bytes)
+		*slot = request->slot;
 	mem = slot->bytes ? mm_iommu_lookup(mm, slot->ua, slot->bytes) : NULL;
 	*regions = (struct tce_regions){
 		.mm = mm,
@@ -384,8 +386,6 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	struct tce_regions regions;
 	struct tce_pass pass;
 
-	if (request->slot.bytes)
-		table->slot = request->slot;
 	tce_begin(&regions, request);
 	list_for_each_entry(link, &table->links, node) {
 		pass = tce_pass(request, link, first, old, &regions);

@@ -9,8 +9,8 @@
  * Everything here is input of a guest.  There are two ways through this file:
  *
  *	tce_fast()	a single entry, if the pages of all hardware tables are as large
- *			as the guest's, the host is no LPAR, and nothing is unusual about
- *			it.  It has done all of the request, or nothing: then the request
+ *			as the guest's, and the host is no LPAR.  It has done all of the
+ *			request, or nothing, whatever stood in the way: then the request
  *			goes the other way from its beginning.
  *
  *	tce_find_range(), tce_translate(), kvmppc_tce_change()
@@ -266,7 +266,7 @@ static __always_inline bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 t
 {
 	struct tce_request request = { .kvm = kvm, .npages = 1 };
 	struct kvmppc_tce_table *table;
-	struct tce_link *first;
+	struct tce_link *link;
 	struct page *page;
 	bool done = false;
 
@@ -274,22 +274,22 @@ static __always_inline bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 t
 	if (tce_find_range(&request, liobn, ioba))
 		return false;
 	table = request.table;
-	first = rcu_dereference(table->first);
+	link = rcu_dereference(table->fast_link);
 	page = READ_ONCE(table->pages[request.first / TCES_PER_PAGE]);
-	if (!first || !page)
+	if (!link || !page)
 		return false;
 
-	spin_lock(tce_hw_lock(first->tbl));
-	if (likely(rcu_access_pointer(table->first) == first)) {
-		tce_lock_hardware(table, first);
+	spin_lock(tce_hw_lock(link->tbl));
+	if (likely(rcu_access_pointer(table->fast_link) == link)) {
+		tce_lock_hardware(table, link);
 		done = !tce_table_left(table) && tce_fast_change(&request, tce);
 		if (done) {
 			WRITE_ONCE(((u64 *)page_address(page))[request.first % TCES_PER_PAGE], tce);
 			WRITE_ONCE(table->fast, table->fast + 1);
 		}
-		tce_unlock_hardware(table, first);
+		tce_unlock_hardware(table, link);
 	}
-	spin_unlock(tce_hw_lock(first->tbl));
+	spin_unlock(tce_hw_lock(link->tbl));
 	return done;
 }
 

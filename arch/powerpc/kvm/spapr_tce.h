@@ -104,14 +104,14 @@ struct tce_attachment {
  * @outcomes: how many hypercalls came to TCE_DONE and so on, but for those in @fast;
  *	TCE_LEFT_TABLE is unused
  * @links: hardware tables behind it; @lock and tce_mutex to change them
- * @first: the first of @links, if single entries take the fast path, or NULL.  Whoever
+ * @fast_link: the first of @links, if single entries take the fast path, or NULL.  Whoever
  *	changes it holds @lock and the hardware lock of what it was and of what it
  *	becomes; it is NULL while @links or attachments change.  So that hardware lock
- *	alone, with @first looked at again, keeps @links and attachments as they are; and
+ *	alone, with @fast_link looked at again, keeps @links and attachments as they are; and
  *	the hardware locks of all @links are enough to change an entry.
  * @slot: the slot that was used last; written with @lock and the hardware locks of all
  *	@links, read with one of them
- * @fast: hypercalls that took the fast path; under the hardware lock of @first
+ * @fast: hypercalls that took the fast path; under the hardware lock of @fast_link
  * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
  *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
  * @pieces: for one entry, where @chunk is 0; 0 if user space does it.  Written with @lock
@@ -132,7 +132,7 @@ struct kvmppc_tce_table {
 	spinlock_t lock;	/* links and contents */
 	atomic64_t outcomes[TCE_NR_OUTCOMES];
 	struct list_head links;
-	struct tce_link __rcu *first;
+	struct tce_link __rcu *fast_link;
 	struct tce_slot slot;
 	u64 fast;
 	unsigned long chunk;
@@ -164,7 +164,7 @@ tce_holder_has(const struct kvm_spapr_tce_holder *holder,
  *
  * Context: RCU read-side section, to the end of which the group stays protected if it
  * is now.  What pins @attachment: kvmppc_tce_table.lock, the hardware lock of
- * kvmppc_tce_table.first, or tce_mutex.  That the window is there holds for as long
+ * kvmppc_tce_table.fast_link, or tce_mutex.  That the window is there holds for as long
  * as the hardware lock is held.
  * Return: 0 if it is live, TCE_LEFT_CONTAINER, or TCE_LEFT_GONE.
  */
@@ -227,7 +227,7 @@ static inline long tce_table_left(const struct kvmppc_tce_table *table)
  *
  * sparse cannot count locks in a loop, so it is told that there are none.
  *
- * Context: kvmppc_tce_table.lock; or @after is kvmppc_tce_table.first, and its hardware
+ * Context: kvmppc_tce_table.lock; or @after is kvmppc_tce_table.fast_link, and its hardware
  * lock is held.
  */
 static inline void tce_lock_hardware(struct kvmppc_tce_table *table,
