@@ -120,7 +120,7 @@ tce_pass(const struct tce_request *request, const struct tce_link *link, u64 fir
 	};
 }
 
-static noinline struct mm_iommu_table_group_mem_t *
+static struct mm_iommu_table_group_mem_t *
 tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shift)
 {
 	struct mm_iommu_table_group_mem_t *mem = regions->other[0];
@@ -264,7 +264,7 @@ static long tce_exchange(const struct tce_pass *pass, unsigned long entry,
 			counted = TCE_COUNTED;
 		}
 	}
-	if (unlikely(pass->tbl->it_ops->xchg_no_kill(pass->tbl, entry, &hpa, &direction))) {
+	if (pass->tbl->it_ops->xchg_no_kill(pass->tbl, entry, &hpa, &direction)) {
 		if (counted)
 			mm_iommu_mapped_dec(mem);
 		return -ENOMEM;
@@ -281,7 +281,7 @@ static void tce_settle(const struct tce_pass *pass, __be64 *view,
 	__be64 was = *view;
 
 	tce_exchanged(old);
-	if (unlikely(old & TCE_UNDONE)) {
+	if (old & TCE_UNDONE) {
 		if (old & TCE_COUNTED)
 			tce_drop(pass, ua);
 		return;
@@ -398,7 +398,7 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	list_for_each_entry(link, &table->links, node) {
 		pass = tce_pass(request, link, first, old, &regions);
 		kept = npages << link->shift;
-		if (unlikely(kept < done[nr]))
+		if (kept < done[nr])
 			tce_link_undo(&pass, kept, done[nr]);
 		tce_link_settle(&pass, done[nr]);
 		old += done[nr++];
@@ -582,7 +582,7 @@ long kvmppc_tce_change(const struct tce_request *request)
 		spin_lock(&request->table->lock);
 		reason = tce_change_chunk(request, first, &npages, &changes);
 		spin_unlock(&request->table->lock);
-		large = unlikely(reason == TCE_LEFT_SIZE);
+		large = reason == TCE_LEFT_SIZE;
 		if (large) {
 			npages = 1;
 			reason = tce_change_large(request, first, changes);

@@ -77,7 +77,7 @@ static __always_inline long tce_find_range(struct tce_request *request,
  */
 
 /* True, with *@found filled in, if all of the entry's page is in a slot that allows it. */
-static noinline bool tce_slot_find(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size)
+static bool tce_slot_find(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 size)
 {
 	struct kvm_memslots *slots = kvm_memslots(kvm);
 	u64 gpa = tce & ~TCE_PERMISSIONS;
@@ -117,9 +117,9 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 		uas[i] = 0;
 		if (!(tce & TCE_PERMISSIONS))
 			continue;
-		if (unlikely(tce & (size - 1) & ~TCE_PERMISSIONS))
+		if (tce & (size - 1) & ~TCE_PERMISSIONS)
 			return TCE_LEFT_ADDRESS;
-		if (unlikely(!slot.bytes || !tce_slot_has(&slot, tce, size)) &&
+		if ((!slot.bytes || !tce_slot_has(&slot, tce, size)) &&
 		    !tce_slot_find(&slot, request->kvm, tce, size))
 			return TCE_LEFT_ADDRESS;
 		uas[i] = tce - slot.gpa + slot.ua;
@@ -137,7 +137,7 @@ static __always_inline long tce_translate(struct tce_request *request, u64 *tces
 static long tce_answer(const struct tce_request *request, u64 liobn, u64 ioba,
 		       long outcome)
 {
-	if (unlikely(outcome))
+	if (outcome)
 		return kvmppc_tce_answer(request->kvm, request->table, liobn, ioba,
 					 request->npages, outcome);
 	atomic64_inc(&request->table->outcomes[TCE_DONE]);
@@ -188,15 +188,6 @@ static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned lon
 		     tbl->it_page_shift);
 }
 
-/* @hpa and @direction: of the page at @was, as the exchange has returned them */
-static noinline void tce_fast_replaced(struct iommu_table *tbl, struct mm_struct *mm,
-				       unsigned long was, unsigned long hpa,
-				       enum dma_data_direction direction)
-{
-	tce_exchanged(hpa | direction);
-	tce_let_go(mm_iommu_lookup(mm, was, 1UL << tbl->it_page_shift));
-}
-
 /*
  * To undo this is to unmap, so only the last link, which is never undone, may have
  * something mapped there already.  Until it is undone, the device may see the new page.
@@ -216,13 +207,16 @@ static __always_inline bool tce_fast_map(const struct tce_request *request,
 	if (!view || (*view && !list_is_last(&link->node, &request->table->links)) ||
 	    mm_iommu_mapped_inc(mem))
 		return false;
-	if (unlikely(tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction))) {
+	if (tbl->it_ops->xchg_no_kill(tbl, entry, &hpa, &direction)) {
 		mm_iommu_mapped_dec(mem);
 		return false;
 	}
 	iommu_tce_kill(tbl, entry, 1);
-	if (*view)
-		tce_fast_replaced(tbl, request->kvm->mm, be64_to_cpup(view), hpa, direction);
+	if (*view) {
+		tce_exchanged(hpa | direction);
+		tce_let_go(mm_iommu_lookup(request->kvm->mm, tce_load(view),
+					   1UL << tbl->it_page_shift));
+	}
 	*view = cpu_to_be64(new & ~TCE_PERMISSIONS);
 	return true;
 }
@@ -293,7 +287,7 @@ static __always_inline bool tce_fast(struct kvm *kvm, u64 liobn, u64 ioba, u64 t
 	return done;
 }
 
-static noinline long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
+static long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 {
 	struct tce_request request = { .kvm = kvm, .npages = 1 };
 	unsigned long ua;
@@ -309,7 +303,7 @@ static noinline long tce_put_slow(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 	return ret;
 }
 
-static noinline long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, u64 npages)
+static long tce_stuff(struct kvm *kvm, u64 liobn, u64 ioba, u64 value, u64 npages)
 {
 	struct tce_request request = { .kvm = kvm, .npages = npages, .value = value };
 	long ret;

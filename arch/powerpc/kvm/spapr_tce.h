@@ -175,12 +175,12 @@ tce_attachment_left(const struct tce_attachment *attachment)
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the group may lose its protection");
 
-	if (unlikely(READ_ONCE(user->preregistered) <= 0))
+	if (READ_ONCE(user->preregistered) <= 0)
 		return TCE_LEFT_CONTAINER;
-	if (unlikely(!vfio_external_alive(user)))
+	if (!vfio_external_alive(user))
 		return TCE_LEFT_GONE;
-	if (unlikely(!tce_hw_is_open(attachment->link->tbl) ||
-		     !tce_holder_has(attachment->holder, attachment->link->tbl)))
+	if (!tce_hw_is_open(attachment->link->tbl) ||
+	    !tce_holder_has(attachment->holder, attachment->link->tbl))
 		return TCE_LEFT_GONE;
 	return 0;
 }
@@ -193,7 +193,7 @@ static inline long tce_link_left(const struct tce_link *link)
 
 	list_for_each_entry(attachment, &link->attachments, node) {
 		reason = tce_attachment_left(attachment);
-		if (unlikely(reason))
+		if (reason)
 			return reason;
 	}
 	return 0;
@@ -214,7 +214,7 @@ static inline long tce_table_left(const struct kvmppc_tce_table *table)
 
 	list_for_each_entry(link, &table->links, node) {
 		reason = tce_link_left(link);
-		if (unlikely(reason))
+		if (reason)
 			return reason;
 	}
 	return 0;
@@ -343,7 +343,7 @@ static inline void tce_dirty(unsigned long hpa)
 {
 	struct page *page = pfn_to_page(hpa >> PAGE_SHIFT);
 
-	if (unlikely(!PageDirty(page)))
+	if (!PageDirty(page))
 		SetPageDirty(page);
 }
 
@@ -387,7 +387,7 @@ static inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
 				  unsigned long *hpa)
 {
 	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
-	       (likely(shift <= PAGE_SHIFT) || kvmppc_tce_is_one_page(*hpa, shift));
+	       (shift <= PAGE_SHIFT || kvmppc_tce_is_one_page(*hpa, shift));
 }
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_H */
