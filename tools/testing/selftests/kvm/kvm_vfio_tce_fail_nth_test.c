@@ -150,6 +150,7 @@ TEST_F(fail_nth, create)
 	int table, again;
 	long locked;
 
+	fault_objects();
 	for (nth = 1; !left; nth++) {
 		ASSERT_GT(FAULT_MAX, nth);
 		locked = locked_kib();
@@ -200,6 +201,7 @@ TEST_F(fail_nth, set_spapr_tce)
 
 	if (!variant->groups)
 		SKIP(return, "no group is held");
+	fault_objects();
 	for (nth = 1; !left; nth++) {
 		ASSERT_GT(FAULT_MAX, nth);
 		fault_arm(nth);
@@ -241,6 +243,7 @@ TEST_F(fail_nth, join)
 		SKIP(return, "one group is held at most");
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->groups[0], self->table));
 	kvm_vfio_del(self->dev, self->groups[last]);
+	fault_objects();
 	for (nth = 1; !left; nth++) {
 		ASSERT_GT(FAULT_MAX, nth);
 		fault_arm(nth);

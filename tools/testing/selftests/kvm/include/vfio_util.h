@@ -106,6 +106,12 @@ void warn_once_rearm(void);
 bool fault_possible(void);
 /* Before a test, as it allocates itself */
 void fault_open(void);
+/*
+ * From now on objects alone.  One may need a page for its slab, and KASAN one for its
+ * record of the call, at one time and not at another: without these, each run of an
+ * operation has the same allocations.
+ */
+void fault_objects(void);
 void fault_arm(unsigned int nth);
 /* How many allocations are left until one fails; 0 if it has failed */
 unsigned int fault_disarm(void);

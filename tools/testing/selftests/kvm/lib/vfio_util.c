@@ -226,6 +226,12 @@ void fault_open(void)
 	VFIO_ASSERT(!__sysfs_write(FAIL_PAGES "/min-order", "0"), "set min-order");
 }
 
+void fault_objects(void)
+{
+	if (!access(FAIL_PAGES, F_OK))
+		VFIO_ASSERT(!__sysfs_write(FAIL_PAGES "/min-order", "99"), "set min-order");
+}
+
 void fault_arm(unsigned int nth)
 {
 	char text[16];
