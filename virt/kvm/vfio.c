@@ -52,7 +52,7 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/kvm_vfio.h>
 
-/* Without it KVM does nothing about noncoherent DMA, and no member counts. */
+/* No member counts where the architecture ignores noncoherent DMA. */
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
 #define KVM_VFIO_NONCOHERENT	true
 #else
@@ -106,6 +106,7 @@ struct kvm_vfio {
 	struct xarray members;
 };
 
+/* The low bits are 0 always, and would leave slots of each node empty. */
 static unsigned long kvm_vfio_key(struct file *file)
 {
 	return (unsigned long)file / sizeof(long);
@@ -185,7 +186,7 @@ static int kvm_vfio_join_tce(struct kvm_vfio *kv,
 /*
  * KVM hears of the first and of the last noncoherent member only.  x86 then
  * zaps all guest mappings and walks the memory slots for it, which the caller
- * protects.
+ * protects; from 7.3 on, x86 does it as well.
  *
  * Whether a member counts was found out once, when it was added.  A group in a
  * container keeps its domain while it is held; no domain stops enforcing
@@ -194,7 +195,7 @@ static int kvm_vfio_join_tce(struct kvm_vfio *kv,
 static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 				       struct kvm_vfio_member *member, int step)
 {
-	bool before = kv->nr_noncoherent;
+	bool before;
 	int idx;
 
 	lockdep_assert_held(&kv->lock);
@@ -202,6 +203,7 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 	if (!kvm_vfio_noncoherent(member))
 		return;
 
+	before = kv->nr_noncoherent;
 	kv->nr_noncoherent += step;
 	if (before == !!kv->nr_noncoherent)
 		return;
@@ -242,8 +244,8 @@ static int kvm_vfio_member_init(struct kvm_vfio *kv,
 }
 
 /*
- * Nothing here can fail.  KVM is prepared for the DMA of the devices before
- * drivers see the VM through the file.
+ * Nothing here can fail: the member's place is reserved.  KVM is prepared for
+ * the DMA of the devices before drivers see the VM through the file.
  */
 static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
@@ -254,7 +256,8 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 
 	kvm_vfio_count_noncoherent(kv, member, 1);
 
-	xa_store(&kv->members, kvm_vfio_key(user->file), member, GFP_KERNEL);
+	WARN_ON_ONCE(xa_store(&kv->members, kvm_vfio_key(user->file), member,
+			      GFP_KERNEL));
 	kv->nr_members++;
 	kv->vfio.set_kvm(user, kv->kvm);
 	trace_kvm_vfio_add(kv->kvm->userspace_pid,
@@ -296,7 +299,6 @@ static void kvm_vfio_member_release(struct kvm_vfio *kv,
  */
 static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 {
-	struct kvm_vfio_member *member __free(kfree) = NULL;
 	struct file *file __free(fput) = fget(fd);
 	int ret;
 
@@ -308,7 +310,9 @@ static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 	if (kvm_vfio_find(kv, file))
 		return -EEXIST;
 
-	member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+	struct kvm_vfio_member *member __free(kfree) =
+		kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+
 	if (!member)
 		return -ENOMEM;
 
@@ -509,7 +513,10 @@ static void kvm_vfio_release_unlocked(struct kvm_device *dev)
 	}
 }
 
-/* Follows, under kvm->lock, once the device is off the VM's list */
+/*
+ * Follows, under kvm->lock, once the device is off the VM's list; alone, and
+ * with no members, where KVM_CREATE_DEVICE cannot make an fd.
+ */
 static void kvm_vfio_release(struct kvm_device *dev)
 {
 	struct kvm_vfio *kv = dev->private;

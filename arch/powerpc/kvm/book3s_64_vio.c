@@ -278,16 +278,19 @@ static void tce_link_free(struct tce_link *link)
 /*
  * Attachments
  */
-static void tce_attachment_trace(struct tce_attachment *attachment,
-				 void (*trace)(pid_t pid, u64 liobn, int group,
-					       u64 start, u64 size))
+static void tce_attachment_trace(struct tce_attachment *attachment, bool attached)
 {
 	struct kvmppc_tce_table *table = attachment->link->table;
 	struct iommu_table *tbl = attachment->link->tbl;
+	u64 start = (u64)tbl->it_offset << tbl->it_page_shift;
+	u64 size = (u64)tbl->it_size << tbl->it_page_shift;
+	int group = attachment->holder->user->group;
+	pid_t pid = table->kvm->userspace_pid;
 
-	trace(table->kvm->userspace_pid, table->liobn, attachment->holder->user->group,
-	      (u64)tbl->it_offset << tbl->it_page_shift,
-	      (u64)tbl->it_size << tbl->it_page_shift);
+	if (attached)
+		trace_kvm_vfio_attach(pid, table->liobn, group, start, size);
+	else
+		trace_kvm_vfio_detach(pid, table->liobn, group, start, size);
 }
 
 /* A link is published with its first attachment. */
@@ -309,7 +312,7 @@ static int tce_attachment_add(struct tce_link *link,
 	if (list_is_singular(&link->attachments))
 		tce_link_publish(link);
 	tce_links_end(link->table);
-	tce_attachment_trace(attachment, trace_kvm_vfio_attach);
+	tce_attachment_trace(attachment, true);
 	return 0;
 }
 
@@ -322,7 +325,7 @@ static bool tce_attachment_remove(struct tce_attachment *attachment)
 
 	lockdep_assert_held(&tce_mutex);
 
-	tce_attachment_trace(attachment, trace_kvm_vfio_detach);
+	tce_attachment_trace(attachment, false);
 	list_del(&attachment->holder_node);
 	tce_links_begin(table);
 	list_del(&attachment->node);
