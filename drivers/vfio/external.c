@@ -44,7 +44,7 @@
 
 #include "external.h"
 
-/* A device fd of a group is pinned by that group, so it is no cdev. */
+/* A device fd of a group relies on that group, so it is no cdev. */
 static struct vfio_device_file *vfio_external_cdev(struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
