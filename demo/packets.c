@@ -88,26 +88,70 @@ static int answer_to(const unsigned char *packet, size_t size)
 	return -1;
 }
 
+/* Where a packet was lost: what the cards have sent and got, and what became of that */
+struct counts {
+	unsigned long sent, got, bad, dropped;	/* of all cards */
+	unsigned long messages, errors;		/* of ICMP */
+};
+
+static void count(struct counts *counts)
+{
+	unsigned long got, bad, dropped, sent;
+	FILE *dev = fopen("/proc/net/dev", "r"), *snmp = fopen("/proc/net/snmp", "r");
+	char line[512];
+
+	memset(counts, 0, sizeof(*counts));
+	if (!dev || !snmp)
+		fail("/proc/net");
+	while (fgets(line, sizeof(line), dev)) {
+		if (sscanf(line, " eth%*d: %*u %lu %lu %lu %*u %*u %*u %*u %*u %lu", &got,
+			   &bad, &dropped, &sent) != 4)
+			continue;
+		counts->got += got;
+		counts->bad += bad;
+		counts->dropped += dropped;
+		counts->sent += sent;
+	}
+	while (fgets(line, sizeof(line), snmp))
+		sscanf(line, "Icmp: %lu %lu", &counts->messages, &counts->errors);
+	fclose(dev);
+	fclose(snmp);
+}
+
+static void print_counts(const struct counts *before)
+{
+	struct counts now;
+
+	count(&now);
+	printf("; the cards: %lu sent, %lu got, %lu bad, %lu dropped; ICMP: %lu got, %lu bad",
+	       now.sent - before->sent, now.got - before->got, now.bad - before->bad,
+	       now.dropped - before->dropped, now.messages - before->messages,
+	       now.errors - before->errors);
+}
+
 /*
  * Answers come in the order of the questions, so the last one says that all others have
  * come, or are lost.  How long that takes says nothing: the guest may be very slow.
  */
-static void exchange(const char *address, unsigned int count)
+static void exchange(const char *address, unsigned int nr)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 	unsigned int sent = 0, answered = 0, done = 0, lost = 0;
 	unsigned char packet[2048];
+	struct counts before;
 	struct message m;
-	double start = now();
+	double start;
 	size_t size;
 	ssize_t got;
 	int number;
 
 	if (fd < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1)
 		fail(address);
-	while (done < count) {
-		while (sent < count && sent - done < IN_FLIGHT) {
+	count(&before);
+	start = now();
+	while (done < nr) {
+		while (sent < nr && sent - done < IN_FLIGHT) {
 			size = compose(&m, sent++);
 			if (sendto(fd, &m, size, 0, (void *)&to, sizeof(to)) < 0)
 				fail("sendto");
@@ -121,10 +165,12 @@ static void exchange(const char *address, unsigned int count)
 		answered++;
 		done = (unsigned int)number + 1;
 	}
-	printf("guest-echo %u of %u, %.0f packets/s", answered, count,
+	printf("guest-echo %u of %u, %.0f packets/s", answered, nr,
 	       2 * answered / (now() - start));
-	if (lost)
+	if (lost) {
 		printf(", the first that is lost is number %u", lost);
+		print_counts(&before);
+	}
 	puts("");
 }
 
