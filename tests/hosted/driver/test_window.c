@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How the container opens and closes its windows.  parts.c is what parts.sed takes of
- * drivers/vfio/vfio_iommu_spapr_tce.c with patches/; what these functions call is here.
+ * How the container opens and closes its windows, and goes from group to group.  parts.c
+ * is what parts.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c with patches/; what these
+ * functions call is here.
  *
  * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
  * letter if VMs may change it at that time; and a (g)race period is waited for.
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 
 #include <asm/vfio_tce.h>
@@ -30,6 +32,7 @@ struct iommu_table_group_ops {
 
 struct iommu_group {
 	struct iommu_table_group data;
+	unsigned int references;
 };
 
 static struct iommu_table tbl;
@@ -64,6 +67,12 @@ static int tce_iommu_clear(struct tce_container *container, struct iommu_table *
 {
 	note('c');
 	return 0;
+}
+
+static struct iommu_group *iommu_group_ref_get(struct iommu_group *group)
+{
+	group->references++;
+	return group;
 }
 
 #include "parts.c"
@@ -125,6 +134,7 @@ static long create(void)
 	tbl.it_page_shift = 16;
 	tbl.it_size = 16;
 	tbl.it_ops = &table_ops;
+	mutex_init(&container.lock);
 	INIT_LIST_HEAD(&container.group_list);
 	for (int i = 0; i < 2; i++) {
 		groups[i].data.ops = &group_ops;
@@ -189,6 +199,24 @@ TEST(leave_refused, "a window that firmware keeps is closed when the last group 
 	leave(1);
 	EXPECT_STR(log_stop(), "UCCU");
 	EXPECT(!tce_hw_is_open(&tbl));
+}
+
+TEST(each_group, "each group in turn, with a reference and nothing locked")
+{
+	EXPECT_EQ(create(), 0);
+	EXPECT(tce_iommu_next_group(&container, NULL) == &groups[0]);
+	mutex_lock(&container.lock);
+	mutex_unlock(&container.lock);
+	EXPECT(tce_iommu_next_group(&container, &groups[0]) == &groups[1]);
+	EXPECT(!tce_iommu_next_group(&container, &groups[1]));
+	EXPECT_EQ(groups[0].references, 1);
+	EXPECT_EQ(groups[1].references, 1);
+	/* What comes behind a group that has left, nobody knows. */
+	leave(0);
+	EXPECT(!tce_iommu_next_group(&container, &groups[0]));
+	EXPECT(tce_iommu_next_group(&container, NULL) == &groups[1]);
+	leave(1);
+	EXPECT(!tce_iommu_next_group(&container, NULL));
 }
 
 void fake_end(void)
