@@ -398,6 +398,16 @@ TEST_F(crash, defect6_tables_closed_during_del)
 	expect_alive(_metadata, &self->vcpu);
 }
 
+/* How long one of two waits next, so that each comes first at times; both in ns */
+static uint64_t next_wait(uint64_t wait, bool too_long, uint64_t least)
+{
+	uint64_t step = wait / 16 + least;
+
+	if (!too_long)
+		return wait + step;
+	return wait - (step < wait ? step : wait);
+}
+
 static void *remove_when_met(void *arg)
 {
 	struct race *race = arg;
@@ -415,7 +425,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 {
 	struct race race = { .container = self->container };
 	unsigned int i, nr[2] = { 0 }, wrong = 0;
-	uint64_t wait = 0, step;
+	uint64_t wait = 0;
 	pthread_t thread;
 	void *removed;
 	long ret;
@@ -439,8 +449,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 		 * If SET found the window, the removal was too late; if not,
 		 * too early.
 		 */
-		step = wait / 16 + 20000;
-		wait = set ? wait - (step < wait ? step : wait) : wait + step;
+		wait = next_wait(wait, set, 20000);
 		pthread_join(thread, &removed);
 		ASSERT_EQ(NULL, removed);
 		ret = h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW);
@@ -480,10 +489,10 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 	void *va = self->vm.memory + PAGES, *ret;
 	struct race race = { .vcpu = &self->vcpu };
 	unsigned int i, nr[2] = { 0 };
-	uint64_t wait = 0, step, value = 1;
+	uint64_t wait = 0, value = 1;
 	pthread_t put, other;
 	cpu_set_t own;
-	int gone;
+	int err;
 
 	CPU_ZERO(&race.cpus);
 	CPU_SET(0, &race.cpus);
@@ -507,17 +516,16 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 		ASSERT_EQ((ssize_t)sizeof(value), write(race.wake, &value, sizeof(value)));
 		while (!__atomic_load_n(&race.awake, __ATOMIC_SEQ_CST))
 			;
-		gone = __vfio_memory_unregister(self->container, va, REGION);
+		err = __vfio_memory_unregister(self->container, va, REGION);
 		tce_rcu_wait();
 		__atomic_store_n(&race.over, true, __ATOMIC_SEQ_CST);
 		pthread_join(put, &ret);
 		pthread_join(other, NULL);
-		ASSERT_TRUE(!gone || gone == -EBUSY);
-		ASSERT_EQ(gone ? H_SUCCESS : PPC64_TO_USER, (long)ret);
-		nr[!gone]++;
-		step = wait / 16 + 5000;
-		wait = gone ? wait - (step < wait ? step : wait) : wait + step;
-		if (!gone)
+		ASSERT_TRUE(!err || err == -EBUSY);
+		ASSERT_EQ(err ? H_SUCCESS : PPC64_TO_USER, (long)ret);
+		nr[!err]++;
+		wait = next_wait(wait, err, 5000);
+		if (!err)
 			ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION));
 	}
 	EXPECT_NE(0U, nr[0]);

@@ -669,7 +669,7 @@ TEST_F(attached, memory_can_be_unregistered_again)
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
 }
 
-/* Only what nothing is mapped of: nobody else could let it go. */
+/* A region stays registered while pages of it are mapped, as only its container lets it go. */
 TEST_F(attached, defect16_mapped_memory_stays_registered)
 {
 	void *va = self->vm.memory + REGION_B;

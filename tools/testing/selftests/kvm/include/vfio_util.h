@@ -107,9 +107,9 @@ bool fault_possible(void);
 /* Before a test, as it allocates itself */
 void fault_open(void);
 /*
- * From now on objects alone.  One may need a page for its slab, and KASAN one for its
- * record of the call, at one time and not at another: without these, each run of an
- * operation has the same allocations.
+ * From now on only objects fail, and pages do not.  An object may need a page for its slab,
+ * and KASAN one for its record of the call, at one time and not at another; without pages,
+ * each run of an operation has the same allocations.
  */
 void fault_objects(void);
 void fault_arm(unsigned int nth);
