@@ -31,6 +31,11 @@
 #define FAKE_ASSIGNMENTS	0
 #endif
 
+/* And with patches/to-7.2? */
+#ifndef FAKE_TO_7_2
+#define FAKE_TO_7_2		0
+#endif
+
 /* And with patches/package? */
 #ifndef FAKE_PACKAGE
 #define FAKE_PACKAGE		0

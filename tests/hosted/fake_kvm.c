@@ -149,20 +149,27 @@ void kvm_arch_end_assignment(struct kvm *kvm)
 	WARN_ON(fake_dec(kvm->arch.assigned) < 0);
 }
 
-/* x86 zaps and walks the memory slots for the first and the last one. */
+/*
+ * x86 zaps and walks the memory slots for the first and the last one.  Up to 7.2 the
+ * caller protects them.
+ */
+static void walk_slots(struct kvm *kvm)
+{
+	if (FAKE_TO_7_2 && !shim_srcu_held(&kvm->srcu))
+		SHIM_FAIL("memory slots are walked without kvm->srcu");
+}
+
 void kvm_arch_register_noncoherent_dma(struct kvm *kvm)
 {
 	log_event('n');
-	if (!shim_srcu_held(&kvm->srcu))
-		SHIM_FAIL("memory slots are walked without kvm->srcu");
+	walk_slots(kvm);
 	WARN_ON(fake_inc(kvm->arch.noncoherent) != 1);
 }
 
 void kvm_arch_unregister_noncoherent_dma(struct kvm *kvm)
 {
 	log_event('c');
-	if (!shim_srcu_held(&kvm->srcu))
-		SHIM_FAIL("memory slots are walked without kvm->srcu");
+	walk_slots(kvm);
 	WARN_ON(fake_dec(kvm->arch.noncoherent) < 0);
 }
 

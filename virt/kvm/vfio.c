@@ -41,7 +41,6 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
@@ -184,9 +183,7 @@ static int kvm_vfio_join_tce(struct kvm_vfio *kv,
 }
 
 /*
- * KVM hears of the first and of the last noncoherent member only.  x86 then
- * zaps all guest mappings and walks the memory slots for it, which the caller
- * protects; from 7.3 on, x86 does it as well.
+ * KVM hears of the first and of the last noncoherent member only.
  *
  * Whether a member counts was found out once, when it was added.  A group in a
  * container keeps its domain while it is held; no domain stops enforcing
@@ -196,7 +193,6 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 				       struct kvm_vfio_member *member, int step)
 {
 	bool before;
-	int idx;
 
 	lockdep_assert_held(&kv->lock);
 
@@ -209,12 +205,10 @@ static void kvm_vfio_count_noncoherent(struct kvm_vfio *kv,
 		return;
 	trace_kvm_vfio_coherency(kv->kvm->userspace_pid, !before);
 
-	idx = srcu_read_lock(&kv->kvm->srcu);
 	if (before)
 		kvm_arch_unregister_noncoherent_dma(kv->kvm);
 	else
 		kvm_arch_register_noncoherent_dma(kv->kvm);
-	srcu_read_unlock(&kv->kvm->srcu, idx);
 }
 
 /* All that can fail */
