@@ -127,7 +127,7 @@ patches: deps
 modules:
 	+@$(if $(SOURCE)$(HEADERS),scripts/own-modules "$(HEADERS)" "$(SOURCE)",scripts/modules)
 
-## make debug-kernel   the kernel of the lab machine x86-debug, 7.3: build/7.3/debug-x86_64/
+## make debug-kernel   the kernel of the lab machines x86-*debug, 7.3: build/7.3/debug-x86_64/
 ##   DEBUG="ppc64le ppc64le-64k"
 ##                       those of power9-debug and power9-debug-64k, 6.12
 DEBUG ?= x86_64
