@@ -128,8 +128,9 @@ static void vfio_external_show_cdev(struct vfio_device_file *df,
  * hold of the group's lock that pins it.
  *
  * Context: Process context, may sleep.  Takes the group's lock, so the caller
- * must not hold kvm->lock.  The caller pins @file and this module for the
- * call.
+ * must not hold kvm->lock; and under it the lock of the IOMMU driver, which an
+ * ioctl of the container holds while it waits for user space.  The caller pins
+ * @file and this module for the call.
  * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or
  * device cdev, or if its group has no container, has no IOMMU set in it, or
  * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).

@@ -180,7 +180,7 @@ void vfio_external_show_group(struct vfio_external_user *user,
 		alive = vfio_external_alive(user);
 		seq_printf(m, "state:\t%s\n", alive ? "held" : "revoked");
 		seq_printf(m, "protection:\t%s\n",
-			   alive ? user->protection : "none");
+			   alive ? READ_ONCE(user->protection) : "none");
 	}
 
 	guard(mutex)(&group->device_lock);

@@ -9,9 +9,9 @@
  * Everything here is input of a guest.  There are two ways through this file:
  *
  *	tce_fast()	a single entry, if the pages of all hardware tables are as large
- *			as the guest's, and the host is no LPAR.  It has done all of the
- *			request, or nothing, whatever stood in the way: then the request
- *			goes the other way from its beginning.
+ *			as the guest's, and the host is no LPAR.  It does all of the request,
+ *			or nothing.  If nothing, whatever the reason, the request goes the
+ *			other way from its beginning.
  *
  *	tce_find_range(), tce_translate(), kvmppc_tce_change()
  *			any request.  The whole range and all arguments are checked before
@@ -33,8 +33,6 @@
  * to undo an entry, that one stays new in its hardware table, its view and its count.)
  */
 #include <linux/cleanup.h>
-/* not used: the CRCs of the exports tell which types are known here */
-#include <linux/hugetlb.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -50,7 +48,10 @@
 
 #include "spapr_tce.h"
 
-/* Finds the table and checks the whole range. */
+/*
+ * Finds the table and checks the whole range: TCE_LEFT_TABLE if there is no table,
+ * H_PARAMETER if the range is not one of its entries.
+ */
 static __always_inline long tce_find_range(struct tce_request *request,
 					   u64 liobn, u64 ioba)
 {
@@ -161,7 +162,7 @@ static unsigned long tce_fast_translate(const struct tce_request *request,
 	u64 size = 1ULL << request->table->page_shift;
 	const struct kvm_memslots *slots;
 
-	/* They are in struct kvm.  Nothing but the number is read. */
+	/* Both sets of slots are part of struct kvm; only the generation is read. */
 	slots = rcu_access_pointer(request->kvm->memslots[0]);
 	if (slot->generation != READ_ONCE(slots->generation) || !slot->bytes ||
 	    tce & (size - 1) & ~TCE_PERMISSIONS || !tce_slot_has(slot, tce, size))
@@ -189,8 +190,9 @@ static __always_inline void tce_fast_unmap(struct iommu_table *tbl, unsigned lon
 }
 
 /*
- * To undo this is to unmap, so only the last link, which is never undone, may have
- * something mapped there already.  Until it is undone, the device may see the new page.
+ * Refuses to replace an entry, but in the last link: if a link behind this one fails, this is
+ * undone by unmapping, which would lose what was mapped before; the last link has none behind
+ * it.  Until it is undone, the device may see the new page.
  */
 static __always_inline bool tce_fast_map(const struct tce_request *request,
 					 const struct tce_link *link, unsigned long entry,
@@ -324,6 +326,7 @@ static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
 {
 	if (tce_fast(kvm, liobn, ioba, tce))
 		return H_SUCCESS;
+	/* Unmapping needs no slot and no address. */
 	if (!(tce & TCE_PERMISSIONS))
 		return tce_stuff(kvm, liobn, ioba, tce, 1);
 	return tce_put_slow(kvm, liobn, ioba, tce);
@@ -343,9 +346,11 @@ static long tce_put(struct kvm *kvm, u64 liobn, u64 ioba, u64 tce)
  * H_TOO_HARD if user space is to do it: there is no such table here, the page is
  * misaligned, is not in one memory slot that allows the access or is not in
  * preregistered memory, a group or a window behind the table is gone, memory is short,
- * or the page is more of the hardware's pages than change here: more than 4096 in one
- * hardware table; or more than 512 in all of them together, in an LPAR, or where something
- * is mapped already.  After H_TOO_HARD, some of more than 512 may be new.
+ * or the page is too many of the hardware's pages.
+ *
+ * Up to 512 of the hardware's pages, in all hardware tables together, change at once.  More
+ * of them, up to 4096 in each hardware table, change one after the other, so that some may
+ * be new after H_TOO_HARD; but not in an LPAR, and not where something is mapped already.
  */
 long kvmppc_h_put_tce(struct kvm_vcpu *vcpu, unsigned long liobn,
 		      unsigned long ioba, unsigned long tce)

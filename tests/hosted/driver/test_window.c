@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How the container opens and closes its windows, and goes from group to group.  parts.c
+ * How the container opens and closes its windows, what is in one, and how it goes from
+ * group to group.  parts.c
  * is what parts.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c with patches/; what these
  * functions call is here.
  *
@@ -32,7 +33,6 @@ struct iommu_table_group_ops {
 
 struct iommu_group {
 	struct iommu_table_group data;
-	unsigned int references;
 };
 
 static struct iommu_table tbl;
@@ -69,11 +69,11 @@ static int tce_iommu_clear(struct tce_container *container, struct iommu_table *
 	return 0;
 }
 
-static struct iommu_group *iommu_group_ref_get(struct iommu_group *group)
-{
-	group->references++;
-	return group;
-}
+/* The PE of a group is that group; the second one may have none. */
+struct eeh_pe;
+static bool no_pe;
+
+static struct eeh_pe *eeh_iommu_group_to_pe(struct iommu_group *group);
 
 #include "parts.c"
 
@@ -174,7 +174,9 @@ TEST(remove, "a window is closed before it is cleared and taken from the groups"
 		EXPECT_EQ(create(), 0);
 		firmware_refuses = refuses;
 		log_start();
+		mutex_lock(&container.lock);
 		EXPECT_EQ(tce_iommu_remove_window(&container, 0), 0);
+		mutex_unlock(&container.lock);
 		EXPECT_STR(log_stop(), "cuugf");
 	}
 }
@@ -201,26 +203,62 @@ TEST(leave_refused, "a window that firmware keeps is closed when the last group 
 	EXPECT(!tce_hw_is_open(&tbl));
 }
 
-TEST(each_group, "each group in turn, with a reference and nothing locked")
+static struct eeh_pe *eeh_iommu_group_to_pe(struct iommu_group *group)
+{
+	lockdep_assert_held(&container.lock);
+	return no_pe && group == &groups[1] ? NULL : (struct eeh_pe *)group;
+}
+
+TEST(range, "a range is in a window with all of its entries, or it is not")
 {
 	EXPECT_EQ(create(), 0);
-	EXPECT(tce_iommu_next_group(&container, NULL) == &groups[0]);
+	tbl.it_offset = 4;
+	EXPECT(tce_iommu_has_range(&tbl, 4 << 16, 0));
+	EXPECT(tce_iommu_has_range(&tbl, 4 << 16, 16 << 16));
+	EXPECT(!tce_iommu_has_range(&tbl, 4 << 16, 17 << 16));
+	EXPECT(tce_iommu_has_range(&tbl, 19 << 16, 1 << 16));
+	EXPECT(!tce_iommu_has_range(&tbl, 19 << 16, 2 << 16));
+	EXPECT(!tce_iommu_has_range(&tbl, 5 << 16, -1ULL << 16));
+	EXPECT(!tce_iommu_has_range(&tbl, (4 << 16) + 4096, 1 << 16));
+}
+
+static bool next_is(struct iommu_group **last, struct iommu_group *want)
+{
+	struct eeh_pe *pe;
+
+	if (!tce_iommu_next_pe(&container, last, &pe))
+		return !want;
 	mutex_lock(&container.lock);
 	mutex_unlock(&container.lock);
-	EXPECT(tce_iommu_next_group(&container, &groups[0]) == &groups[1]);
-	EXPECT(!tce_iommu_next_group(&container, &groups[1]));
-	EXPECT_EQ(groups[0].references, 1);
-	EXPECT_EQ(groups[1].references, 1);
+	return *last == want &&
+	       pe == (no_pe && want == &groups[1] ? NULL : (struct eeh_pe *)want);
+}
+
+TEST(each_pe, "the PE of each group in turn, with nothing locked")
+{
+	struct iommu_group *last = NULL;
+
+	EXPECT_EQ(create(), 0);
+	EXPECT(next_is(&last, &groups[0]));
+	EXPECT(next_is(&last, &groups[1]));
+	EXPECT(next_is(&last, NULL));
+	no_pe = true;
+	last = &groups[0];
+	EXPECT(next_is(&last, &groups[1]));
 	/* What comes behind a group that has left, nobody knows. */
 	leave(0);
-	EXPECT(!tce_iommu_next_group(&container, &groups[0]));
-	EXPECT(tce_iommu_next_group(&container, NULL) == &groups[1]);
+	last = &groups[0];
+	EXPECT(next_is(&last, NULL));
+	last = NULL;
+	EXPECT(next_is(&last, &groups[1]));
 	leave(1);
-	EXPECT(!tce_iommu_next_group(&container, NULL));
+	last = NULL;
+	EXPECT(next_is(&last, NULL));
 }
 
 void fake_end(void)
 {
 	set_fails = 0;
 	firmware_refuses = false;
+	no_pe = false;
 }

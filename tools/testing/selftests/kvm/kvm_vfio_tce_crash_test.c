@@ -8,10 +8,14 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +30,10 @@
 #define TEST_TIMEOUT_DEFAULT	600
 
 #define SMALL		512UL
+#define WINDOW_SIZE	32768UL
+#define HUGE		(16UL << 20)
+#define RING		(128UL << 10)
+#define BEHIND		(192UL << 10)
 #define PAGES		(2 * PPC64_FREE)
 #define MISSING		(3 * PPC64_FREE)
 
@@ -72,6 +80,85 @@ static void expect_alive(struct __test_metadata *_metadata, struct ppc64_vcpu *v
 	EXPECT_EQ(H_SUCCESS, h_put_tce(vcpu, LIOBN, PAGE, PAGES | TCE_RW));
 	EXPECT_EQ(H_SUCCESS, h_get_tce(vcpu, LIOBN, PAGE, &tce));
 	EXPECT_EQ(PAGES | TCE_RW, tce);
+}
+
+/*
+ * MAP_DMA and UNMAP_DMA of more than the window.  What stock writes behind the table is one
+ * entry, in memory that is most likely free: the table is half of a larger free block.
+ */
+TEST_F(crash, defect42_map_behind_the_window)
+{
+	uint64_t last = (WINDOW_SIZE - 1) << SHIFT;
+	void *va = self->vm.memory;
+
+	tce_window_remove(self->container, 0);
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW_SIZE << SHIFT));
+	EXPECT_EQ(0, __vfio_dma_map(self->container, va, last, PAGE));
+	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, last, 2 * PAGE));
+	EXPECT_EQ(0, __vfio_dma_unmap(self->container, last, PAGE));
+	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, va, last, 2 * PAGE));
+	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, va, 1, PAGE));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, MEMORY));
+}
+
+/* In the view of a hardware table, address 0 would stand for an entry that is not mapped. */
+TEST_F(crash, address_0_is_not_mapped)
+{
+	void *va = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	ASSERT_EQ(NULL, va);
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, PAGE));
+	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, va, 0, PAGE));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, PAGE));
+	munmap(va, PAGE);
+}
+
+/*
+ * A huge page, and behind it a block of a packet socket, which is a large page of the kernel:
+ * shifted by one page, so that at multiples of 64 KiB there is some page in its middle.
+ * Below 4 GiB, huge pages have 256 MiB for themselves where one of them is.
+ */
+static uint8_t *shifted_pages(void)
+{
+	struct tpacket_req ring = {
+		.tp_block_size = RING,
+		.tp_block_nr = 1,
+		.tp_frame_size = 4096,
+		.tp_frame_nr = RING / 4096,
+	};
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	int rw = PROT_READ | PROT_WRITE, flags = MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	uint8_t *va = (uint8_t *)0x70000000UL - HUGE;
+
+	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/nr_hugepages", "1"), "nr_hugepages");
+	VFIO_ASSERT(mmap(va, HUGE, rw, flags | MAP_SHARED | MAP_HUGETLB, -1, 0) == va,
+		    "no huge page");
+	VFIO_ASSERT(mmap(va + HUGE, BEHIND, rw, flags | MAP_PRIVATE, -1, 0) == va + HUGE,
+		    "no pages");
+	VFIO_ASSERT(fd >= 0 && !setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)),
+		    "no packet ring");
+	VFIO_ASSERT(mmap(va + HUGE + getpagesize(), RING, rw, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    va + HUGE + getpagesize(), "the ring cannot be mapped");
+	return va;
+}
+
+/* MAP_DMA of an entry of 64 KiB, of a large page from its middle on.  With the hash MMU. */
+TEST_F(crash, defect43_piece_of_a_large_page)
+{
+	const size_t large = 65536;
+	uint8_t *va;
+
+	if (access("/sys/kernel/mm/hugepages/hugepages-16384kB", F_OK))
+		SKIP(return, "no huge pages of 16 MiB");
+	tce_window_remove(self->container, 0);
+	ASSERT_EQ(0U, tce_window_create(self->container, 16, 512 * large));
+	va = shifted_pages();
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, HUGE + BEHIND));
+	EXPECT_EQ(0, __vfio_dma_map(self->container, va, 0, large));
+	EXPECT_EQ(-EPERM, __vfio_dma_map(self->container, va + HUGE + large, large, large));
+	EXPECT_EQ(0, __vfio_dma_unmap(self->container, 0, large));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, HUGE + BEHIND));
 }
 
 /*
