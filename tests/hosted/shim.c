@@ -247,6 +247,8 @@ void shim_dep_acquire(struct shim_dep *dep)
 
 	if (shim_dep_held(dep))
 		bail_out("%s is taken twice", dep->name);
+	if (dep->foreign)
+		SHIM_FAIL("%s is taken, which is somebody else's now", dep->name);
 	for (int i = 0; i < nr_held; i++)
 		if (lock_rank(held[i]) >= rank &&
 		    !(dep->order && lock_rank(held[i]) == rank &&

@@ -442,6 +442,13 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		return tce_table_left(table) ?: TCE_LEFT_SIZE;
 	*npages = min(*npages, table->chunk);
 
+	/*
+	 * While its group is alive, the lock of a hardware table is VFIO's.  In an LPAR the
+	 * host may have the table back after that, whose pools it uses in interrupts, too.
+	 */
+	reason = tce_table_left(table);
+	if (reason)
+		return reason;
 	tce_lock_hardware(table, NULL);
 	reason = tce_table_left(table);
 	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {

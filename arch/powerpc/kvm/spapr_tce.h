@@ -55,6 +55,7 @@ struct tce_slot {
  */
 static inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
 {
+	/* The low bits of @tce may be the permissions. */
 	return tce - slot->gpa <= slot->bytes - size + TCE_PERMISSIONS &&
 	       !(tce & slot->denied);
 }
@@ -175,10 +176,10 @@ tce_attachment_left(const struct tce_attachment *attachment)
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the group may lose its protection");
 
-	if (READ_ONCE(user->preregistered) <= 0)
-		return TCE_LEFT_CONTAINER;
 	if (!vfio_external_alive(user))
 		return TCE_LEFT_GONE;
+	if (READ_ONCE(user->preregistered) <= 0)
+		return TCE_LEFT_CONTAINER;
 	if (!tce_hw_is_open(attachment->link->tbl) ||
 	    !tce_holder_has(attachment->holder, attachment->link->tbl))
 		return TCE_LEFT_GONE;

@@ -296,7 +296,7 @@ TEST(count_groups, "counts: left as the group or window is gone, or for its cont
 		all_left(&w, "left-gone");
 		/* A container that went is not asked what it was. */
 		w.group[shape->nr_hw - 1]->user.preregistered = 0;
-		all_left(&w, "left-container");
+		all_left(&w, "left-gone");
 		fake_end();
 	}
 }

@@ -371,6 +371,19 @@ TEST(dead, "a dead group: H_TOO_HARD until its DEL, then the others go on")
 	EXPECT(hw_now(w.hw[0], 0) & PERMS);
 }
 
+TEST(dead_lock, "a dead group in an LPAR: the lock of its hardware table is the host's")
+{
+	struct world w;
+
+	shim_lpar = true;
+	w = world_new(&shape_plain, 1);
+	EXPECT_EQ(world_put(&w, 0, GPA_A | RW), H_SUCCESS);
+	group_revoke(w.group[0]);
+	tce_hw_lock(&w.hw[0]->tbl)->dep.foreign = true;
+	expect_stopped(&w);
+	tce_hw_lock(&w.hw[0]->tbl)->dep.foreign = false;
+}
+
 /* Undone in all orders: table closed, groups deleted, one window removed */
 static void undo(struct world *w, struct iommu_group *other, struct hw *hw, int what)
 {

@@ -15,6 +15,7 @@ struct shim_dep {
 	int rank;
 	bool spins;
 	bool taken;	/* in the explorer */
+	bool foreign;	/* belongs to what the code under test must not touch now */
 	int (*order)(const struct lockdep_map *a, const struct lockdep_map *b);
 	bool waiting;	/* a thread is about to take it; not in the explorer */
 };
