@@ -54,10 +54,11 @@ check_settings() {
 }
 check_settings
 
-# The patches of the base, in the order in which they are applied.
+# base_patches SUFFIX: the patches of the base, in the order in which they are applied; with
+# a suffix those of its folders with that, say -series
 base_patches() {
 	base_lines | awk 'NR == 1 { print $2 }' | tr , '\n' | while read -r folder; do
-		find "$top/patches/$folder" -name '*.patch' 2>/dev/null
+		find "$top/patches/$folder$1" -name '*.patch' 2>/dev/null || :
 	done | awk -F/ '{ print $NF "\t" $0 }' | LC_ALL=C sort | cut -f2
 }
 
