@@ -30,6 +30,7 @@ struct shared_group {
 
 static struct shared_vm vms[VMS];
 static struct device *cdev;
+static int cdev_fd = -1;	/* of any thread */
 static unsigned int shown;	/* atomic */
 
 static int take(int *fd)
@@ -78,7 +79,11 @@ static void add_cdev(struct shared_vm *vm)
 	user_bind(fd, iommufd);
 	user_add(fake_read(vm->dev), fd);
 	shim_close(iommufd);
-	shim_close(fd);
+	give(&cdev_fd, fd);
+	for (int i = 0; i < VMS; i++) {
+		user_add(fake_read(vms[i].dev), fake_read(cdev_fd));
+		user_del(fake_read(vms[i].dev), fake_read(cdev_fd));
+	}
 #endif
 }
 
@@ -342,6 +347,7 @@ TEST(stress_all, "stress: threads do everything at random")
 	printf("# %u shown\n", shown);
 	EXPECT(shown);
 	check_groups();
+	give(&cdev_fd, -1);
 	for (int i = 0; i < VMS; i++) {
 		give(&vms[i].dev, -1);
 		EXPECT_ASSIGNED(fake_vm(vms[i].fd), 0);
