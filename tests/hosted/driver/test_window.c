@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * How the container opens and closes its windows, what is in one, and how it goes from
- * group to group.  parts.c
- * is what parts.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c with patches/; what these
- * functions call is here.
+ * group to group.  parts.c is what parts.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c
+ * with patches/; what these functions call is here.
  *
  * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
  * letter if VMs may change it at that time; and a (g)race period is waited for.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What any guest could do to its host: hypercalls on which the stock kernel
- * crashes, or never returns.  On stock each test crashes the machine, so it
+ * What any guest, or its VMM, could do to its host: hypercalls and ioctls on which the
+ * stock kernel crashes, or never returns.  On stock each test crashes the machine, so it
  * needs a machine of its own (-t NAME).  Here the host must not be affected.
  */
 #ifndef _GNU_SOURCE
@@ -30,7 +30,7 @@
 #define TEST_TIMEOUT_DEFAULT	600
 
 #define SMALL		512UL
-#define WINDOW_SIZE	32768UL
+#define WINDOW_ENTRIES	32768UL
 #define HUGE		(16UL << 20)
 #define RING		(128UL << 10)
 #define BEHIND		(192UL << 10)
@@ -83,16 +83,16 @@ static void expect_alive(struct __test_metadata *_metadata, struct ppc64_vcpu *v
 }
 
 /*
- * MAP_DMA and UNMAP_DMA of more than the window.  What stock writes behind the table is one
- * entry, in memory that is most likely free: the table is half of a larger free block.
+ * MAP_DMA and UNMAP_DMA of more than the window.  Stock writes one entry behind the table.
+ * The table is half of a larger block, so the memory there is most likely free.
  */
 TEST_F(crash, defect42_map_behind_the_window)
 {
-	uint64_t last = (WINDOW_SIZE - 1) << SHIFT;
+	uint64_t last = (WINDOW_ENTRIES - 1) << SHIFT;
 	void *va = self->vm.memory;
 
 	tce_window_remove(self->container, 0);
-	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW_SIZE << SHIFT));
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW_ENTRIES << SHIFT));
 	EXPECT_EQ(0, __vfio_dma_map(self->container, va, last, PAGE));
 	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, last, 2 * PAGE));
 	EXPECT_EQ(0, __vfio_dma_unmap(self->container, last, PAGE));
