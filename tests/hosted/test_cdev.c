@@ -52,21 +52,32 @@ TEST(cdev_files, "cdev: pins the file; two files of one device both count")
 }
 
 /* Contract 3.2: Section 3 holds for cdev files, too. */
-TEST(cdev_vms, "cdev: two VMs, the newest counts at bind")
+TEST(cdev_vms, "cdev: four VMs, the newest that is there counts at bind")
 {
-	struct vm old = new_vm(), new = new_vm();
+	struct vm vms[4] = { new_vm(), new_vm(), new_vm(), new_vm() };
 	struct device *dev = host_group(VFIO_IOMMU, 1)->devices;
 	int fd = user_open_cdev(dev);
+	struct vfio_external_user other;
+	struct file *file = shim_fd(fd);
 
-	EXPECT_EQ(user_add(old.dev, fd), 0);
-	EXPECT_EQ(user_add(new.dev, fd), 0);
-	EXPECT_EQ(shim_close(old.dev), 0);
-	EXPECT_EQ(shim_close(old.fd), 0);
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(user_add(vms[i].dev, fd), 0);
+	EXPECT_EQ(vfio_external_get(&other, file), 0);
+	EXPECT_EQ(user_add(vms[3].dev, fd), 0);
+	for (int i = 3; i > 0; i -= 2) {
+		EXPECT_EQ(shim_close(vms[i].dev), 0);
+		EXPECT_EQ(shim_close(vms[i].fd), 0);
+	}
 	EXPECT_EQ(user_bind(fd, user_open_iommufd()), 0);
-	EXPECT(fake_kvm_seen(dev) == new.kvm);
-	EXPECT_EQ(shim_close(new.dev), 0);
-	EXPECT_EQ(shim_close(new.fd), 0);
+	EXPECT(fake_kvm_seen(dev) == vms[2].kvm);
+	for (int i = 0; i < 3; i += 2) {
+		EXPECT_EQ(shim_close(vms[i].dev), 0);
+		EXPECT_EQ(shim_close(vms[i].fd), 0);
+	}
 	EXPECT_EQ(counts.vms, 1);
+	vfio_external_put(&other);
+	fput(file);
+	shim_return_to_user();
 }
 
 /* Contract 6.4: cdev files: what their device can enforce. */

@@ -51,6 +51,25 @@ TEST(fall_back, "the newest lets go: the one before is current again")
 	EXPECT(!fake_group(group.fd)->kvm);
 }
 
+/* Contract 3.5: One that has shown no VM is no newer holder. */
+TEST(no_vm, "a user without a VM hides nobody's")
+{
+	struct vm old = new_vm(), new = new_vm();
+	struct group group = new_group(1);
+	struct vfio_external_user other;
+	struct file *file = shim_fd(group.fd);
+
+	EXPECT_EQ(user_add(old.dev, group.fd), 0);
+	EXPECT_EQ(vfio_external_get(&other, file), 0);
+	EXPECT_EQ(user_add(new.dev, group.fd), 0);
+	EXPECT_EQ(user_del(new.dev, group.fd), 0);
+	EXPECT(fake_group(group.fd)->kvm == old.kvm);
+	vfio_external_put(&other);
+	EXPECT(fake_group(group.fd)->kvm == old.kvm);
+	fput(file);
+	shim_return_to_user();
+}
+
 /* The other file of the same VM is not touched by this. */
 TEST(two_files, "each file has its own current VM")
 {

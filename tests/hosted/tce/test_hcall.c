@@ -653,8 +653,12 @@ TEST(small_pages, "pages of 4K at any offset in the host's")
 {
 	static const struct shape shape = { 12, 0, 100, 1, { 12 }, { 0 } };
 	struct world w = world_new(&shape, 1);
+	u64 tces[17];
 
-	for (u64 i = 0; i < 17; i++)
-		put(&w, i, (GPA_B + (i << 12)) | RW, H_SUCCESS, 1);
+	for (u64 i = 0; i < 17; i++) {
+		tces[i] = (GPA_B + (i << 12)) | RW;
+		put(&w, i, tces[i], H_SUCCESS, 1);
+	}
 	put(&w, 3, (GPA_A + 0x5000) | RO, H_SUCCESS, 1);
+	list(&w, 40, tces, 17, H_SUCCESS, 1);
 }

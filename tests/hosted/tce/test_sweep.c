@@ -254,5 +254,5 @@ TEST(sweep_signal_large, "a list of few large entries stops for a signal")
 {
 	static const struct shape large = { 24, 0, 3, 1, { 12 }, { 4096 } };
 
-	sweep_signals(&large, 4, 1);
+	sweep_signals(&large, 4, 3);
 }
