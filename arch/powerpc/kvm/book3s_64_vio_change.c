@@ -530,6 +530,7 @@ static long tce_large_piece(const struct tce_request *request, u64 i, unsigned l
 			reason = tce_piece_map(&pass, nr);
 		}
 	}
+	/* With the last piece, to which an undo never comes */
 	if (!reason && piece + 1 == table->pieces)
 		tce_store(table, request->first + i, 1,
 			  request->tces ? request->tces + i : NULL, request->value);
