@@ -115,8 +115,9 @@ power_guest() {
 	ln -sf "$KERNEL_ppc64le" "$dir/vmlinux"
 }
 
-# power_test NAME MODULES SECONDS: run tests/qemu/NAME.inside there.  The emulated host
-# bridges tell of DMA for which they find no entry; there must be none.
+# power_test NAME MODULES SECONDS: run tests/qemu/NAME.inside in the machine for which
+# power_guest was called last.  Its emulated host bridges tell of DMA for which they find no
+# entry; there must be none.
 power_test() {
 	refused=$dir/refused
 	status=0
