@@ -24,6 +24,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cleanup.h>
+#include <linux/dcache.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -40,6 +41,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
@@ -399,17 +401,10 @@ static long lab_with_group(struct lab_file *lab, void __user *arg)
 	return copy_to_user(arg, &param, sizeof(param)) ? -EFAULT : ret;
 }
 
-/* KVM is not needed unless a test brings a VM, and then is there. */
+/* By its name, as KVM need not be there, and may export nothing if it is built in. */
 static bool lab_is_vm(struct file *file)
 {
-	bool (*is_kvm)(struct file *file) = symbol_get(file_is_kvm);
-	bool ret;
-
-	if (!is_kvm)
-		return false;
-	ret = is_kvm(file);
-	symbol_put(file_is_kvm);
-	return ret;
+	return !strcmp(file->f_path.dentry->d_name.name, "kvm-vm");
 }
 
 static long lab_set_kvm(struct lab_file *lab, void __user *arg)

@@ -229,12 +229,14 @@ static bool victim_is_gone(pid_t pid)
 	return info.si_pid == pid;
 }
 
-/* Waits until the VMM has made @nr steps of @kind, and then a moment more. */
+/*
+ * Waits until the VMM has made @nr steps of @kind, and then a moment more.  It is stuck if it
+ * makes none for long.
+ */
 static void wait_for_step(pid_t pid, unsigned int kind, unsigned int nr)
 {
-	time_t deadline = time(NULL) + STUCK_SECONDS;
-	unsigned int moment = random_below(20000);
-	unsigned int i;
+	unsigned int i, last = 0, moment = random_below(20000);
+	time_t deadline = 0;
 
 	for (i = 1; steps(kind) < nr; i++) {
 		sched_yield();
@@ -242,7 +244,10 @@ static void wait_for_step(pid_t pid, unsigned int kind, unsigned int nr)
 			continue;
 		if (victim_is_gone(pid))
 			return;
-		if (time(NULL) > deadline) {
+		if (!deadline || steps(kind) != last) {
+			last = steps(kind);
+			deadline = time(NULL) + STUCK_SECONDS;
+		} else if (time(NULL) > deadline) {
 			ksft_print_msg("stuck: %u of %u steps of kind %u\n",
 				       steps(kind), nr, kind);
 			return;

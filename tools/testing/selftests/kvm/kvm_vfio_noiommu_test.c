@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract 1.6: a no-IOMMU group is refused with EPERM, in any container: its
- * devices can reach all memory, so KVM cannot rely on anything.
+ * Contract 1.6: a no-IOMMU group is refused with EPERM, in any container, and so is the
+ * cdev of a device without an IOMMU (7.x): it can reach all memory, so KVM cannot rely on
+ * anything.
  *
  * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU: the lab machine
  * x86-debug with intel_iommu=off.  The program allows no-IOMMU mode, which taints
@@ -155,21 +156,25 @@ TEST_F(noiommu, two_groups)
 	EXPECT_LE(0, __noiommu_open(&devices[1]));
 }
 
-/*
- * Where VFIO makes a cdev for a device without an IOMMU, KVM must refuse that
- * as well.
- */
-TEST(no_cdev)
+TEST_F(noiommu, cdevs)
 {
-	unsigned int nr = 0;
-	struct dirent *entry;
 	DIR *dir = opendir("/dev/vfio/devices");
+	struct dirent *entry;
+	unsigned int nr = 0;
+	int cdev;
 
-	while (dir && (entry = readdir(dir)))
-		nr += entry->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	EXPECT_EQ(0U, nr);
+	ASSERT_NE(NULL, dir);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		cdev = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC);
+		ASSERT_LE(0, cdev);
+		EXPECT_EQ(-EPERM, __kvm_vfio_add(self->dev, cdev));
+		close(cdev);
+		nr++;
+	}
+	closedir(dir);
+	EXPECT_EQ(ARRAY_SIZE(devices), nr);
 }
 
 /* Each device has a group of its own, without an IOMMU. */

@@ -16,7 +16,7 @@
 #include "vfio_show.h"
 #include "vfio_util.h"
 
-#define INSTANCE	"/sys/kernel/tracing/instances/kvm_vfio_test"
+#define INSTANCE	"/sys/kernel/tracing/instances/kvm_vfio_events"
 
 void vfio_show_path(int fd, char *path, size_t size)
 {
@@ -205,9 +205,11 @@ const char *vfio_show_wrong(const struct vfio_show *show)
 /* Not reached on kernels without the tracepoints */
 void vfio_events_begin(void)
 {
-	int ret = mkdir(INSTANCE, 0700);
+	int ret;
 
-	VFIO_ASSERT(!ret || errno == EEXIST, "mkdir " INSTANCE ": %d", -errno);
+	/* A test that failed may have left it, with events of its own. */
+	rmdir(INSTANCE);
+	VFIO_ASSERT(!mkdir(INSTANCE, 0700), "mkdir " INSTANCE ": %d", -errno);
 	ret = __sysfs_write(INSTANCE "/events/kvm_vfio/enable", "1");
 	VFIO_ASSERT(!ret, "enable the events of kvm_vfio: %d", ret);
 }
