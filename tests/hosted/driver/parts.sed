@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# What test_window.c takes of vfio_iommu_spapr_tce.c: how windows come and go, what is in one,
-# and how an EEH operation goes from group to group
+# What test_window.c takes of vfio_iommu_spapr_tce.c: how windows come and go, what is in one
+# and how that is cleared, and how an EEH operation goes from group to group
 /^struct tce_\(iommu_group\|container\) {/,/^};/p
 /^static .*tce_groups_attached(/,/^}/p
 /^static .*tce_iommu_find_table(/,/^}/p
@@ -9,4 +9,5 @@
 /^static .*tce_iommu_remove_window(/,/^}/p
 /^static .*tce_iommu_release_ownership(/,/^}/p
 /^static .*tce_iommu_has_range(/,/^}/p
+/^static .*tce_iommu_clear_piece(/,/^}/p
 /^static .*tce_iommu_next_pe(/,/^}/p

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/bitmap.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 
@@ -68,6 +69,41 @@ static int tce_iommu_clear(struct tce_container *container, struct iommu_table *
 	return 0;
 }
 
+/* Entries of the hardware, and the addresses beside them: 0 for none */
+#define ENTRIES		1500
+
+static unsigned long hw[ENTRIES], stuck;
+static __be64 view[ENTRIES];
+static int counts[ENTRIES];
+
+#define IOMMU_TABLE_USERSPACE_ENTRY_RO(of, entry)	(&view[(entry) - (of)->it_offset])
+
+static long iommu_tce_xchg_no_kill(struct mm_struct *mm, struct iommu_table *of,
+				   unsigned long entry, unsigned long *hpa,
+				   enum dma_data_direction *direction)
+{
+	unsigned long old = hw[entry - of->it_offset];
+
+	lockdep_assert_held(tce_hw_lock(of));
+	EXPECT_EQ(*direction, DMA_NONE);
+	if (stuck && entry == stuck)
+		return -EIO;
+	hw[entry - of->it_offset] = 0;
+	*hpa = old;
+	*direction = old ? DMA_BIDIRECTIONAL : DMA_NONE;
+	return 0;
+}
+
+static void tce_iommu_unuse_page_v2(struct tce_container *container, struct iommu_table *of,
+				    unsigned long entry)
+{
+	lockdep_assert_held(tce_hw_lock(of));
+	log_event('d');
+	if (view[entry - of->it_offset])
+		counts[entry - of->it_offset]--;
+	view[entry - of->it_offset] = 0;
+}
+
 /* The PE of a group is that group; the second one may have none. */
 struct eeh_pe;
 static bool no_pe;
@@ -120,7 +156,12 @@ static const struct iommu_table_group_ops group_ops = {
 	.unset_window = unset_window,
 };
 
-static const struct iommu_table_ops table_ops = { .free = table_free };
+static void table_kill(struct iommu_table *of, unsigned long entry, unsigned long nr)
+{
+	log_event('k');
+}
+
+static const struct iommu_table_ops table_ops = { .free = table_free, .tce_kill = table_kill };
 
 /* Two groups are in the container. */
 static long create(void)
@@ -221,6 +262,61 @@ TEST(range, "a range is in a window with all of its entries, or it is not")
 	EXPECT(!tce_iommu_has_range(&tbl, (4 << 16) + 4096, 1 << 16));
 }
 
+/* As container and KVM leave entries, or one of them midway */
+static void map_entry(int i, bool hardware, bool in_view, int count)
+{
+	hw[i] = hardware ? 0x1000 : 0;
+	view[i] = in_view ? 0x2000 : 0;
+	counts[i] = count;
+}
+
+static void expect_entry(int i, bool hardware, bool in_view, int count)
+{
+	EXPECT_EQ(!!hw[i], hardware);
+	EXPECT_EQ(!!view[i], in_view);
+	EXPECT_EQ(counts[i], count);
+}
+
+TEST(clear, "what is cleared: killed, then uncounted; what somebody else has unmapped is his")
+{
+	EXPECT_EQ(create(), 0);
+	tbl.it_offset = 100;
+	map_entry(0, true, true, 1);
+	map_entry(1, false, true, 1);
+	map_entry(2, true, false, 0);
+	map_entry(3, false, false, 0);
+	map_entry(4, true, true, 1);
+	log_start();
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, 5), 5);
+	EXPECT_STR(log_stop(), "kddd");
+	expect_entry(0, false, false, 0);
+	expect_entry(1, false, true, 1);
+	expect_entry(2, false, false, 0);
+	expect_entry(3, false, false, 0);
+	expect_entry(4, false, false, 0);
+	log_start();
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, 5), 5);
+	EXPECT_STR(log_stop(), "");
+	/* As many as can be under one hold of the lock, or in one level */
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, ENTRIES), 512);
+	tbl.it_indirect_levels = 1;
+	tbl.it_level_size = 64;
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 160, ENTRIES), 4);
+}
+
+TEST(clear_stuck, "an entry that cannot be cleared keeps its count, and is passed over")
+{
+	EXPECT_EQ(create(), 0);
+	for (int i = 0; i < 3; i++)
+		map_entry(i, true, true, 1);
+	stuck = 1;
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 0, 3), 2);
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 2, 1), 1);
+	expect_entry(0, false, false, 0);
+	expect_entry(1, true, true, 1);
+	expect_entry(2, false, false, 0);
+}
+
 static bool next_is(struct iommu_group **last, struct iommu_group *want)
 {
 	struct eeh_pe *pe;
@@ -258,6 +354,7 @@ TEST(each_pe, "the PE of each group in turn, with nothing locked")
 void fake_end(void)
 {
 	set_fails = 0;
+	stuck = 0;
 	firmware_refuses = false;
 	no_pe = false;
 }
