@@ -18,7 +18,7 @@
  * its device back.  When the last device of the group leaves VFIO,
  * vfio_external_revoke() marks the users dead, takes their counts back and
  * waits for an RCU grace period, and only then does the group lose its IOMMU.
- * A dead user can only be put and shown.
+ * A dead user pins the file and nothing else.
  *
  * A user of a device cdev pins the file, and the file its device; the DMA
  * protection there is iommufd's own.
@@ -125,12 +125,13 @@ static void vfio_external_show_cdev(struct vfio_device_file *df,
  *	a device cdev, bound or not.  A file can have any number of users.
  *
  * What the members of @user say about the group is found out under the same
- * hold of the group's lock that pins it.
+ * hold of the group's lock that pins it; but for what the IOMMU driver says of
+ * its coherency, which is asked after that.
  *
  * Context: Process context, may sleep.  Takes the group's lock, so the caller
- * must not hold kvm->lock; and under it the lock of the IOMMU driver, which an
- * ioctl of the container holds while it waits for user space.  The caller pins
- * @file and this module for the call.
+ * must not hold kvm->lock.  May wait for what user space withholds from an ioctl
+ * of the container, without that lock.  The caller pins @file and this module
+ * for the call.
  * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or
  * device cdev, or if its group has no container, has no IOMMU set in it, or
  * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).

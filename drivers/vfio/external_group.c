@@ -24,16 +24,14 @@ static int vfio_external_group_incoherent(struct device *dev, void *unused)
 }
 
 /*
- * A container answers for all its groups at once.  If it says no, the group is
- * coherent nevertheless if each of its devices can only be attached to a
- * domain that enforces coherency.  Devices without a VFIO driver are asked as
- * well: any of the group may do DMA.  An emulated IOMMU (mdev) means no DMA of
- * its own.
+ * A group is coherent if each of its devices can only be attached to a domain
+ * that enforces coherency.  Devices without a VFIO driver are asked as well:
+ * any of the group may do DMA.  An emulated IOMMU (mdev) means no DMA of its
+ * own.
  */
 static bool vfio_external_group_coherent(struct vfio_group *group)
 {
 	return group->type == VFIO_EMULATED_IOMMU ||
-	       (group->container && vfio_group_container_coherent(group)) ||
 	       !iommu_group_for_each_dev(group->iommu_group, NULL,
 					 vfio_external_group_incoherent);
 }
@@ -51,15 +49,15 @@ static void vfio_external_uncount(struct vfio_external_user *user,
 
 /*
  * Neither the container nor its IOMMU driver can go as long as the count is
- * there: a container drops its driver with its last group, and a group leaves
- * only while its container has no other user.
+ * there: a container drops its driver with its last group, and a group that
+ * has other users than its file does not leave.
  */
-int vfio_external_get_group(struct vfio_external_user *user,
-			    struct vfio_group *group)
+static int vfio_external_add_to_group(struct vfio_external_user *user,
+				      struct vfio_group *group)
 {
 	int ret;
 
-	guard(mutex)(&group->group_lock);
+	lockdep_assert_held(&group->group_lock);
 
 	if (group->type == VFIO_NO_IOMMU)
 		return -EPERM;
@@ -68,11 +66,13 @@ int vfio_external_get_group(struct vfio_external_user *user,
 		return -EINVAL;
 
 	if (group->container) {
+		user->protection = vfio_group_protection(group);
+		if (!user->protection)
+			return -EINVAL;
 		ret = vfio_group_use_container(group);
 		if (ret)
 			return ret;
 		user->counted = true;
-		vfio_group_ask_container(group, user);
 	} else {
 		user->protection = "iommufd";
 	}
@@ -81,6 +81,29 @@ int vfio_external_get_group(struct vfio_external_user *user,
 
 	list_add_tail(&user->node, &group->external_users);
 	WRITE_ONCE(group->nr_external_users, group->nr_external_users + 1);
+	return 0;
+}
+
+/*
+ * A container answers for all its groups at once, so it is asked only about a
+ * group that is not coherent by itself.  Without the group's lock, because the
+ * driver may wait for what user space withholds from another ioctl.
+ */
+int vfio_external_get_group(struct vfio_external_user *user,
+			    struct vfio_group *group)
+{
+	struct vfio_iommu_use *use = NULL;
+	int ret;
+
+	scoped_guard(mutex, &group->group_lock) {
+		ret = vfio_external_add_to_group(user, group);
+		if (ret)
+			return ret;
+		if (user->counted && !user->coherent)
+			use = vfio_group_get_iommu_use(group);
+	}
+	if (use)
+		user->coherent = vfio_iommu_use_coherent(use);
 	return 0;
 }
 
@@ -116,7 +139,7 @@ int vfio_external_call_group(struct vfio_external_user *user,
 	if (user->dead)
 		return -ENODEV;
 	if (user->counted)
-		vfio_group_ask_container(group, user);
+		user->preregistered = vfio_group_preregistered(group);
 	return fn(group->iommu_group, data);
 }
 
@@ -180,7 +203,7 @@ void vfio_external_show_group(struct vfio_external_user *user,
 		alive = vfio_external_alive(user);
 		seq_printf(m, "state:\t%s\n", alive ? "held" : "revoked");
 		seq_printf(m, "protection:\t%s\n",
-			   alive ? READ_ONCE(user->protection) : "none");
+			   alive ? user->protection : "none");
 	}
 
 	guard(mutex)(&group->device_lock);

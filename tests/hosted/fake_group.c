@@ -15,7 +15,9 @@
 /* The data of an IOMMU driver: patches/common/0005 counts its users. */
 struct vfio_iommu_use {
 	int refs;
+	int type;
 	int mapped;
+	struct vfio_container *container;	/* not after its last group has left */
 };
 
 struct vfio_container {
@@ -24,17 +26,19 @@ struct vfio_container {
 	struct mutex group_lock;	/* guards what is above and below */
 	bool iommu_driver;	/* stock reads it without group_lock, too */
 	bool noiommu;
-	int type;		/* with iommu_driver */
 	int mm;			/* 0: none yet */
-	struct vfio_iommu_use *iommu_use;
+	struct vfio_iommu_use *iommu_use;	/* external users look without the lock */
 };
 
 static struct mutex vfio_list_lock;
 static struct list_head vfio_list;
+/* Of the IOMMU driver, inside container->group_lock: which groups it has */
+static struct mutex driver_lock;
 
 static void __attribute__((constructor)) vfio_group_init(void)
 {
 	mutex_init(&vfio_list_lock);
+	mutex_init(&driver_lock);
 	INIT_LIST_HEAD(&vfio_list);
 }
 
@@ -123,7 +127,9 @@ static int vfio_container_attach_group(struct vfio_container *container,
 	group->container = container;
 	group->container_users = 1;
 	container->noiommu = noiommu;
+	mutex_lock(&driver_lock);
 	list_add(&group->container_next, &container->group_list);
+	mutex_unlock(&driver_lock);
 	fake_inc(container->refs);
 out:
 	mutex_unlock(&container->group_lock);
@@ -144,10 +150,14 @@ static void vfio_group_detach_container(struct vfio_group *group)
 		fake_dec(group->iommu_group->owned);
 	group->container = NULL;
 	group->container_users = 0;
+	mutex_lock(&driver_lock);
 	list_del(&group->container_next);
+	if (container->iommu_driver && list_empty(&container->group_list))
+		container->iommu_use->container = NULL;
+	mutex_unlock(&driver_lock);
 	if (container->iommu_driver && list_empty(&container->group_list)) {
 		vfio_iommu_use_put(container->iommu_use);
-		container->iommu_use = NULL;
+		WRITE_ONCE(container->iommu_use, NULL);
 		WRITE_ONCE(container->iommu_driver, false);
 	}
 	mutex_unlock(&container->group_lock);
@@ -156,6 +166,7 @@ static void vfio_group_detach_container(struct vfio_group *group)
 
 static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
 {
+	struct vfio_iommu_use *use;
 	struct vfio_group *group;
 	int ret = 0;
 
@@ -166,10 +177,12 @@ static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
 		list_for_each_entry(group, &container->group_list,
 				    container_next)
 			iommu_attach(group);
-		container->type = type;
-		container->iommu_use = fake_alloc(sizeof(*container->iommu_use));
-		container->iommu_use->refs = 1;
+		use = fake_alloc(sizeof(*use));
+		use->refs = 1;
+		use->type = type;
+		use->container = container;
 		WRITE_ONCE(container->iommu_driver, true);
+		__atomic_store_n(&container->iommu_use, use, __ATOMIC_RELEASE);
 	}
 	mutex_unlock(&container->group_lock);
 	return ret;
@@ -217,20 +230,25 @@ void vfio_group_unuse_container(struct vfio_group *group)
 	fput(group->opened_file);
 }
 
-static bool vfio_container_is_tce(const struct vfio_container *container)
+static struct vfio_iommu_use *vfio_group_iommu_use(struct vfio_group *group)
 {
-	return container->type == VFIO_SPAPR_TCE_IOMMU ||
-	       container->type == VFIO_SPAPR_TCE_v2_IOMMU;
+	lockdep_assert_held(&group->group_lock);
+	return __atomic_load_n(&group->container->iommu_use, __ATOMIC_ACQUIRE);
 }
 
-/* One domain for all groups: coherent if each group is. */
+struct vfio_iommu_use *vfio_group_get_iommu_use(struct vfio_group *group)
+{
+	struct vfio_iommu_use *use = vfio_group_iommu_use(group);
+
+	fake_inc(use->refs);
+	return use;
+}
+
+/* One domain for all groups: coherent if each group is, and if there is none. */
 static bool vfio_container_coherent(struct vfio_container *container)
 {
 	struct list_head *at;
 
-	fake_inc(counts.extension);
-	if (vfio_container_is_tce(container))
-		return false;
 	/* Not counted as a walk: the driver knows its domain. */
 	for (at = container->group_list.next; at != &container->group_list; at = at->next) {
 		struct vfio_group *other = container_of(at, struct vfio_group, container_next);
@@ -241,43 +259,49 @@ static bool vfio_container_coherent(struct vfio_container *container)
 	return true;
 }
 
-bool vfio_group_container_coherent(struct vfio_group *group)
+bool vfio_iommu_use_coherent(struct vfio_iommu_use *use)
 {
-	struct vfio_container *container = group->container;
+	bool coherent = use->type == VFIO_TYPE1_IOMMU || use->type == VFIO_TYPE1v2_IOMMU;
 
-	lockdep_assert_held(&group->group_lock);
+	fake_inc(counts.extension);
+	shim_step("asks the IOMMU driver", NULL);
+	mutex_lock(&driver_lock);
+	if (use->container && coherent)
+		coherent = vfio_container_coherent(use->container);
+	mutex_unlock(&driver_lock);
 	if (shim_fault("VFIO_CHECK_EXTENSION"))
-		return false;
-	guard(mutex)(&container->group_lock);
-	WARN_ON(!container->iommu_driver);
-	return vfio_container_coherent(container);
+		coherent = false;
+	vfio_iommu_use_put(use);
+	return coherent;
 }
 
-/* tce_iommu_preregistered() */
-static int tce_preregistered(struct vfio_container *container)
+const char *vfio_group_protection(struct vfio_group *group)
 {
-	int mm = READ_ONCE(container->mm);
+	struct vfio_iommu_use *use = vfio_group_iommu_use(group);
 
+	if (!use)
+		return NULL;
+	switch (use->type) {
+	case VFIO_SPAPR_TCE_IOMMU:
+	case VFIO_SPAPR_TCE_v2_IOMMU:
+		return "iommu-vfio-powerpc";
+	case VFIO_NOIOMMU_IOMMU:
+		return "vfio-noiommu";
+	default:
+		return "vfio-iommu-type1";
+	}
+}
+
+int vfio_group_preregistered(struct vfio_group *group)
+{
+	struct vfio_iommu_use *use = vfio_group_iommu_use(group);
+	int mm = READ_ONCE(group->container->mm);
+
+	if (use->type != VFIO_SPAPR_TCE_IOMMU && use->type != VFIO_SPAPR_TCE_v2_IOMMU)
+		return 0;
 	if (mm && mm != current_mm())
 		return -EPERM;
-	return container->type == VFIO_SPAPR_TCE_v2_IOMMU && mm;
-}
-
-void vfio_group_ask_container(struct vfio_group *group,
-			      struct vfio_external_user *user)
-{
-	struct vfio_container *container = group->container;
-
-	lockdep_assert_held(&group->group_lock);
-	guard(mutex)(&container->group_lock);
-	WARN_ON(!container->iommu_driver);
-	if (!vfio_container_is_tce(container)) {
-		user->protection = container->type == VFIO_NOIOMMU_IOMMU ?
-				   "vfio-noiommu" : "vfio-iommu-type1";
-		return;
-	}
-	user->protection = "iommu-vfio-powerpc";
-	WRITE_ONCE(user->preregistered, tce_preregistered(container));
+	return use->type == VFIO_SPAPR_TCE_v2_IOMMU && mm;
 }
 
 /* VFIO_IOMMU_MAP_DMA, whose argument may take long to be read */
@@ -326,7 +350,7 @@ int user_register_memory(int fd)
 		ret = -EINVAL;
 	else if (container->mm && container->mm != current_mm())
 		ret = -EPERM;
-	else if (container->type != VFIO_SPAPR_TCE_v2_IOMMU)
+	else if (container->iommu_use->type != VFIO_SPAPR_TCE_v2_IOMMU)
 		ret = -ENOTTY;
 	else
 		WRITE_ONCE(container->mm, current_mm());

@@ -190,6 +190,7 @@ static const char *const lock_order[] = {
 	"&device->dev_set_lock",
 	"&group->device_lock",
 	"&container->group_lock",
+	"&driver_lock",
 	"&container.lock",	/* of the SPAPR TCE driver */
 	"&tce_mutex",
 	"&table->large",

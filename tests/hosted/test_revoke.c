@@ -239,7 +239,7 @@ TEST(api_iommufd, "external users of a group on an iommufd")
 	shim_return_to_user();
 }
 
-/* As get() finds it, and as with_group() does for one that came before */
+/* As with_group() finds it, for a new one and for one that came before */
 static void expect_preregistered(struct group *group,
 				 struct vfio_external_user *old, int want)
 {
@@ -247,6 +247,7 @@ static void expect_preregistered(struct group *group,
 	struct vfio_external_user user;
 
 	EXPECT_EQ(vfio_external_get(&user, file), 0);
+	EXPECT_EQ(vfio_external_with_group(&user, do_nothing, NULL), 0);
 	EXPECT_EQ(user.preregistered, want);
 	vfio_external_put(&user);
 	EXPECT_EQ(vfio_external_with_group(old, do_nothing, NULL), 0);

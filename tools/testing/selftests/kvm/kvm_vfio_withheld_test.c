@@ -38,6 +38,7 @@ struct call {
 	unsigned long request;
 	void *arg;
 	const char *path;	/* or else a write of @arg to this file of sysfs */
+	pid_t tid;
 	int ret;
 	pthread_t thread;
 };
@@ -46,6 +47,7 @@ static void *call_thread(void *arg)
 {
 	struct call *call = arg;
 
+	__atomic_store_n(&call->tid, gettid(), __ATOMIC_RELAXED);
 	if (call->path)
 		call->ret = __sysfs_write(call->path, call->arg);
 	else
@@ -349,6 +351,98 @@ TEST_F(defect38, all_else_is_closed)
 	EXPECT_EQ(WITHOUT_GROUP,
 		  give_and_end(&self->withheld, &self->argument, &self->call));
 }
+
+#ifndef __KVM_HAVE_SPAPR_TCE
+/* The thread waits for a lock, or has ended. */
+static bool call_waits(struct call *call)
+{
+	time_t end = time(NULL) + LIMIT_S;
+	char path[64], state = 'R';
+	FILE *f;
+
+	while (state != 'D' && time(NULL) < end) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
+			 __atomic_load_n(&call->tid, __ATOMIC_RELAXED));
+		f = fopen(path, "re");
+		if (!f && errno == ENOENT && call->tid)
+			return true;
+		if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = 'R';
+		if (f)
+			fclose(f);
+	}
+	return state == 'D';
+}
+
+/*
+ * The type1 driver holds its lock while it writes a bitmap to a page that is withheld. ADD of
+ * a group that is not coherent asks it and waits, but another VM that lets go does not.
+ */
+TEST(del_while_add_waits)
+{
+	struct {
+		struct vfio_iommu_type1_dirty_bitmap head;
+		struct vfio_iommu_type1_dirty_bitmap_get get;
+	} dirty = { };
+	int dev = kvm_vfio_create(kvm_vm_open()), other = kvm_vfio_create(kvm_vm_open());
+	int container = vfio_container_open(), group;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = KVM_DEV_VFIO_GROUP_ADD,
+		.addr = (uintptr_t)&group,
+	};
+	struct kvm_device_attr del = attr;
+	struct missing_page withheld;
+	struct call calls[3];
+	uint64_t none = 0;
+
+	vfio_test_iommu_type = VFIO_TEST_IOMMU_TYPE;
+	group = vfio_group_open(devices[0].group);
+	vfio_group_set_container(group, container);
+	vfio_container_use_iommu(container);
+	ASSERT_EQ(0, __vfio_dma_map(container, vfio_dma_buffer(getpagesize()),
+				    VFIO_TEST_IOVA, getpagesize()));
+	dirty.head.argsz = sizeof(dirty.head);
+	dirty.head.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
+	ASSERT_EQ(0, ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &dirty));
+	kvm_vfio_add(other, group);
+
+	missing_page_open(&withheld, mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	dirty.head.argsz = sizeof(dirty);
+	dirty.head.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
+	dirty.get = (struct vfio_iommu_type1_dirty_bitmap_get){
+		.iova = VFIO_TEST_IOVA,
+		.size = getpagesize(),
+		.bitmap = {
+			.pgsize = getpagesize(),
+			.size = sizeof(none),
+			.data = (void *)withheld.va,
+		},
+	};
+	calls[0] = (struct call){
+		.fd = container,
+		.request = VFIO_IOMMU_DIRTY_PAGES,
+		.arg = &dirty,
+	};
+	call_start(&calls[0]);
+	ASSERT_TRUE(missing_page_waited_for(&withheld, LIMIT_S * 1000));
+	calls[1] = (struct call){ .fd = dev, .request = KVM_SET_DEVICE_ATTR, .arg = &attr };
+	call_start(&calls[1]);
+	EXPECT_TRUE(call_waits(&calls[1]));
+	del.attr = KVM_DEV_VFIO_GROUP_DEL;
+	calls[2] = (struct call){ .fd = other, .request = KVM_SET_DEVICE_ATTR, .arg = &del };
+	EXPECT_EQ(0, call_in_time(&calls[2]));
+
+	missing_page_give(&withheld, &none, sizeof(none));
+	EXPECT_EQ(0, call_end(&calls[0]));
+	EXPECT_EQ(0, call_end(&calls[1]));
+	EXPECT_EQ(0, call_end(&calls[2]));
+	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
+	kvm_vfio_del(dev, group);
+	vfio_group_unset_container(group);
+}
+#endif
 
 int main(int argc, char **argv)
 {
