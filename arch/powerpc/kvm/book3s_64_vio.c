@@ -265,14 +265,19 @@ static void tce_link_publish(struct tce_link *link)
 	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
 }
 
-static void tce_link_free(struct tce_link *link)
+/* Links that have left their tables.  One that leaves may not wait, as others may follow. */
+static void tce_links_free(struct list_head *links)
 {
-	lockdep_assert_held(&tce_mutex);
+	struct tce_link *link, *next;
 
-	/* A hypercall may have found it by kvmppc_tce_table.fast_link. */
+	if (list_empty(links))
+		return;
+	/* A hypercall may have found one by kvmppc_tce_table.fast_link. */
 	synchronize_rcu_expedited();
-	iommu_tce_table_put(link->tbl);
-	kfree(link);
+	list_for_each_entry_safe(link, next, links, node) {
+		iommu_tce_table_put(link->tbl);
+		kfree(link);
+	}
 }
 
 /*
@@ -316,12 +321,12 @@ static int tce_attachment_add(struct tce_link *link,
 	return 0;
 }
 
-/* A link goes with its last attachment.  Returns true if it did. */
-static bool tce_attachment_remove(struct tce_attachment *attachment)
+/* A link goes with its last attachment, to @unused. */
+static void tce_attachment_remove(struct tce_attachment *attachment,
+				  struct list_head *unused)
 {
 	struct kvmppc_tce_table *table = attachment->link->table;
 	struct tce_link *link = attachment->link;
-	bool unused;
 
 	lockdep_assert_held(&tce_mutex);
 
@@ -329,26 +334,24 @@ static bool tce_attachment_remove(struct tce_attachment *attachment)
 	list_del(&attachment->holder_node);
 	tce_links_begin(table);
 	list_del(&attachment->node);
-	unused = list_empty(&link->attachments);
-	if (unused) {
-		list_del(&link->node);
+	if (list_empty(&link->attachments)) {
+		list_move(&link->node, unused);
 		hash_del(&link->tbl_node);
 	}
 	tce_links_end(table);
 	kfree(attachment);
-	if (unused)
-		tce_link_free(link);
-	return unused;
 }
 
-static void tce_link_remove(struct tce_link *link)
+static void tce_link_remove(struct tce_link *link, struct list_head *unused)
 {
-	while (!tce_attachment_remove(list_first_entry(&link->attachments,
-						       struct tce_attachment, node)))
-		;
+	struct tce_attachment *attachment, *next;
+
+	list_for_each_entry_safe(attachment, next, &link->attachments, node)
+		tce_attachment_remove(attachment, unused);
 }
 
-static void tce_holder_detach(struct kvm_spapr_tce_holder *holder)
+static void tce_holder_detach(struct kvm_spapr_tce_holder *holder,
+			      struct list_head *unused)
 {
 	struct tce_attachment *attachment, *next;
 
@@ -356,7 +359,7 @@ static void tce_holder_detach(struct kvm_spapr_tce_holder *holder)
 
 	list_for_each_entry_safe(attachment, next, &holder->attachments,
 				 holder_node)
-		tce_attachment_remove(attachment);
+		tce_attachment_remove(attachment, unused);
 }
 
 static bool tce_is_attached(const struct tce_link *link,
@@ -366,17 +369,17 @@ static bool tce_is_attached(const struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	list_for_each_entry(attachment, &holder->attachments, holder_node)
-		if (attachment->link == link)
+	list_for_each_entry(attachment, &link->attachments, node)
+		if (attachment->holder == holder)
 			return true;
 	return false;
 }
 
-/* Has the holder the open hardware table of the link, without keeping the link? */
-static bool tce_is_missing(const struct tce_link *link,
-			   const struct kvm_spapr_tce_holder *holder)
+/* Has the holder, of the same VM, the hardware table of the link, and is that open? */
+static bool tce_is_for(const struct tce_link *link,
+		       const struct kvm_spapr_tce_holder *holder)
 {
-	if (holder->kvm != link->table->kvm || tce_is_attached(link, holder))
+	if (holder->kvm != link->table->kvm)
 		return false;
 	guard(rcu)();
 	return vfio_external_alive(holder->user) &&
@@ -398,7 +401,8 @@ static bool tce_attachment_stale(const struct tce_attachment *attachment)
  * If that window is gone meanwhile, too, it stays: user space gets the hypercalls.
  */
 static void tce_remove_stale(const struct tce_link *link,
-			     struct kvm_spapr_tce_holder *holder)
+			     struct kvm_spapr_tce_holder *holder,
+			     struct list_head *unused)
 {
 	struct tce_attachment *attachment, *next;
 
@@ -408,7 +412,7 @@ static void tce_remove_stale(const struct tce_link *link,
 				 holder_node)
 		if (attachment->link->table == link->table &&
 		    attachment->link != link && tce_attachment_stale(attachment))
-			tce_attachment_remove(attachment);
+			tce_attachment_remove(attachment, unused);
 }
 
 static bool tce_window_fits(struct kvmppc_tce_table *table,
@@ -473,7 +477,7 @@ static int tce_attach_others(struct tce_link *link)
 	lockdep_assert_held(&tce_mutex);
 
 	hash_for_each_possible(tce_holders, other, node, key) {
-		if (!tce_is_missing(link, other))
+		if (tce_is_attached(link, other) || !tce_is_for(link, other))
 			continue;
 		ret = tce_attachment_add(link, other);
 		if (ret)
@@ -484,7 +488,8 @@ static int tce_attach_others(struct tce_link *link)
 
 static int tce_attach_window(struct kvmppc_tce_table *table,
 			     struct iommu_table *tbl,
-			     struct kvm_spapr_tce_holder *holder)
+			     struct kvm_spapr_tce_holder *holder,
+			     struct list_head *unused)
 {
 	struct tce_link *link = tce_link_find(table, tbl);
 	struct tce_attachment *attachment;
@@ -499,22 +504,23 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 		link = tce_link_create(table, tbl);
 	if (!link)
 		return -ENOMEM;
+	WRITE_ONCE(link->preregistered, holder->user->preregistered);
 	if (!tce_is_attached(link, holder)) {
 		ret = tce_attachment_add(link, holder);
 		if (ret) {
 			if (is_new)
-				tce_link_free(link);
+				list_add(&link->node, unused);
 			return ret;
 		}
 	}
 	ret = tce_attach_others(link);
 	if (ret) {
 		if (is_new)
-			tce_link_remove(link);
+			tce_link_remove(link, unused);
 		return ret;
 	}
 	list_for_each_entry(attachment, &link->attachments, node)
-		tce_remove_stale(link, attachment->holder);
+		tce_remove_stale(link, attachment->holder, unused);
 	return 0;
 }
 
@@ -534,6 +540,7 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 {
 	struct tce_link *link;
 	unsigned long key;
+	LIST_HEAD(unused);
 	int i, ret;
 
 	holder->group = iommu_group_get_iommudata(group);
@@ -545,11 +552,13 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
 		key = (unsigned long)READ_ONCE(holder->group->tables[i]);
 		hash_for_each_possible(tce_links, link, tbl_node, key) {
-			if (!tce_is_missing(link, holder))
+			if (!tce_is_for(link, holder))
 				continue;
 			ret = tce_attachment_add(link, holder);
 			if (ret) {
-				tce_holder_detach(holder);
+				tce_holder_detach(holder, &unused);
+				/* The groups of before keep their links. */
+				WARN_ON(!list_empty(&unused));
 				return ret;
 			}
 		}
@@ -581,6 +590,7 @@ int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
 {
 	struct kvmppc_tce_table *table = file->private_data;
 	struct iommu_table *tbl;
+	LIST_HEAD(unused);
 	int ret;
 
 	if (file->f_op != &tce_table_fops || table->kvm != holder->kvm ||
@@ -589,13 +599,14 @@ int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
 	if (holder->user->preregistered < 0)
 		return holder->user->preregistered;
 
-	guard(mutex)(&tce_mutex);
-
-	tbl = tce_window_get(table, holder->group);
-	if (!tbl)
-		return -EINVAL;
-	ret = tce_attach_window(table, tbl, holder);
+	scoped_guard(mutex, &tce_mutex) {
+		tbl = tce_window_get(table, holder->group);
+		if (!tbl)
+			return -EINVAL;
+		ret = tce_attach_window(table, tbl, holder, &unused);
+	}
 	iommu_tce_table_put(tbl);
+	tce_links_free(&unused);
 	return ret;
 }
 
@@ -610,10 +621,13 @@ int kvm_spapr_tce_attach(struct file *file, struct kvm_spapr_tce_holder *holder)
  */
 void kvm_spapr_tce_detach(struct kvm_spapr_tce_holder *holder)
 {
-	guard(mutex)(&tce_mutex);
+	LIST_HEAD(unused);
 
-	hash_del(&holder->node);
-	tce_holder_detach(holder);
+	scoped_guard(mutex, &tce_mutex) {
+		hash_del(&holder->node);
+		tce_holder_detach(holder, &unused);
+	}
+	tce_links_free(&unused);
 }
 
 /*
@@ -658,7 +672,9 @@ static void tce_table_free(struct kvmppc_tce_table *table)
 static int tce_table_release(struct inode *inode, struct file *file)
 {
 	struct kvmppc_tce_table *table = file->private_data;
+	struct tce_link *link, *next;
 	struct kvm *kvm = table->kvm;
+	LIST_HEAD(unused);
 
 	scoped_guard(mutex, &tce_mutex)
 		hash_del_rcu(&table->node);
@@ -669,11 +685,10 @@ static int tce_table_release(struct inode *inode, struct file *file)
 	synchronize_srcu_expedited(&kvm->srcu);
 	synchronize_rcu_expedited();
 
-	scoped_guard(mutex, &tce_mutex) {
-		while (!list_empty(&table->links))
-			tce_link_remove(list_first_entry(&table->links,
-							 struct tce_link, node));
-	}
+	scoped_guard(mutex, &tce_mutex)
+		list_for_each_entry_safe(link, next, &table->links, node)
+			tce_link_remove(link, &unused);
+	tce_links_free(&unused);
 
 	account_locked_vm(kvm->mm, tce_table_locked(table->size), false);
 	tce_table_free(table);

@@ -120,6 +120,7 @@ tce_pass(const struct tce_request *request, const struct tce_link *link, u64 fir
 	};
 }
 
+/* The region in which the page begins.  Only a page that is in it as a whole is mapped. */
 static struct mm_iommu_table_group_mem_t *
 tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shift)
 {
@@ -231,7 +232,7 @@ static __always_inline unsigned long tce_new(const struct tce_pass *pass, unsign
  * A slot or a region may have a large page of the guest where the host has none: the size
  * that a region tells is that of its first page.
  *
- * Context: the page is pinned.
+ * Context: the page is pinned, and its last address is that many bytes behind @hpa.
  * Return: whether all of it is in one page of the host.
  */
 bool kvmppc_tce_is_one_page(unsigned long hpa, unsigned int shift)

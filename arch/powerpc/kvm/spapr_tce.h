@@ -62,12 +62,14 @@ static inline bool tce_slot_has(const struct tce_slot *slot, u64 tce, u64 size)
 
 /**
  * struct tce_link - a hardware table that shows what is in a table of the VM
- * @node: in kvmppc_tce_table.links, by the address of @tbl
+ * @node: in kvmppc_tce_table.links, by the address of @tbl; later in a list of those to
+ *	be freed
  * @tbl_node: in the hash of all links, by @tbl; tce_mutex
  * @tbl: the hardware table, which the link pins
  * @table: the table of the VM
  * @attachments: of the groups for which it was attached, at least one
  * @shift: log2 of hardware pages in a page of the table
+ * @preregistered: so is all memory of the container; written with tce_mutex, read anywhere
  */
 struct tce_link {
 	struct list_head node;
@@ -76,6 +78,7 @@ struct tce_link {
 	struct kvmppc_tce_table *table;
 	struct list_head attachments;
 	unsigned int shift;
+	bool preregistered;
 };
 
 /**
@@ -178,7 +181,7 @@ tce_attachment_left(const struct tce_attachment *attachment)
 
 	if (!vfio_external_alive(user))
 		return TCE_LEFT_GONE;
-	if (READ_ONCE(user->preregistered) <= 0)
+	if (!READ_ONCE(attachment->link->preregistered))
 		return TCE_LEFT_CONTAINER;
 	if (!tce_hw_is_open(attachment->link->tbl) ||
 	    !tce_holder_has(attachment->holder, attachment->link->tbl))
@@ -387,8 +390,13 @@ static inline bool tce_region_has(struct mm_iommu_table_group_mem_t *mem,
 				  unsigned long ua, unsigned int shift,
 				  unsigned long *hpa)
 {
-	return mem && !mm_iommu_ua_to_hpa(mem, ua, shift, hpa) &&
-	       (shift <= PAGE_SHIFT || kvmppc_tce_is_one_page(*hpa, shift));
+	unsigned long last = (1UL << shift) - 1, last_hpa;
+
+	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, hpa))
+		return false;
+	return shift <= PAGE_SHIFT ||
+	       (!mm_iommu_ua_to_hpa(mem, ua + last, shift, &last_hpa) &&
+		last_hpa - *hpa == last && kvmppc_tce_is_one_page(*hpa, shift));
 }
 
 #endif /* _POWERPC_KVM_SPAPR_TCE_H */

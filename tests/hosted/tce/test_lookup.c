@@ -99,3 +99,19 @@ TEST(walk_out, "a region ends in the middle of a list: no page beyond it is mapp
 		walk_out(&w, start + (down - WALK_NR) * PAGE_64K, false, down);
 	}
 }
+
+/* The page of the host goes on, which belongs to nobody who has registered it. */
+TEST(walk_end, "a region ends in the middle of a large page: that is not mapped")
+{
+	const struct shape shape = { 20, 0, 70, 1, { 20 }, { 0 } };
+	struct world w = world_new(&shape, 1);
+	u64 tces[2] = { (GPA_WALK + 2 * MB) | RW, (GPA_WALK + 3 * MB) | RW };
+
+	region_new(UA_END, 3 * MB + PAGE_SIZE, 20);
+	vm_slot(w.kvm, 5, GPA_WALK, 8 * MB, UA_END, 0);
+	EXPECT_EQ(world_list(&w, 0, tces, 2), H_TOO_HARD);
+	EXPECT_EQ(region_nr(4)->mapped, 2);
+	EXPECT_EQ(world_put(&w, 1, tces[1]), H_TOO_HARD);
+	EXPECT_EQ(world_stuff(&w, 0, 0, 2), H_SUCCESS);
+	EXPECT_EQ(region_nr(4)->mapped, 1);
+}

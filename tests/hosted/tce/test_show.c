@@ -283,19 +283,17 @@ TEST(count_groups, "counts: left as the group or window is gone, or for its cont
 		const struct shape *shape = i & 2 ? &shape_two : &shape_plain;
 		struct world w = world_with(shape, i & 1);
 
-		w.group[0]->user.preregistered = 0;
+		world_preregistered(&w, 0);
 		all_left(&w, "left-container");
-		w.group[0]->user.preregistered = -EPERM;
-		all_left(&w, "left-container");
-		w.group[0]->user.preregistered = 1;
+		world_preregistered(&w, 1);
 		hw_remove(w.hw[0], w.group, 1);
 		all_left(&w, "left-gone");
 		fake_end();
 		w = world_with(shape, i & 1);
-		group_revoke(w.group[shape->nr_hw - 1]);
-		all_left(&w, "left-gone");
 		/* A container that went is not asked what it was. */
-		w.group[shape->nr_hw - 1]->user.preregistered = 0;
+		if (shape->nr_hw == 1)
+			world_preregistered(&w, 0);
+		group_revoke(w.group[shape->nr_hw - 1]);
 		all_left(&w, "left-gone");
 		fake_end();
 	}
@@ -417,9 +415,9 @@ TEST(show_groups, "show: groups behind a table: live, of a v1 container, revoked
 	struct iommu_group *other = group_new(1);
 
 	expect_show(w.table, LEVELS "group:\t0 live\nhardware:\t1\n" NO_COUNTS);
-	w.group[0]->user.preregistered = 0;
+	world_preregistered(&w, 0);
 	expect_show(w.table, LEVELS "group:\t0 container\nhardware:\t1\n" NO_COUNTS);
-	w.group[0]->user.preregistered = 1;
+	world_preregistered(&w, 1);
 	group_set_window(other, 1, w.hw[0]);
 	EXPECT_EQ(vm_attach(w.kvm, other, w.table), 0);
 	expect_show(w.table, LEVELS "group:\t1 live\ngroup:\t0 live\nhardware:\t1\n"

@@ -43,6 +43,14 @@ struct world world_new(const struct shape *shape, int preregistered)
 	return w;
 }
 
+void world_preregistered(struct world *w, int preregistered)
+{
+	for (unsigned int i = 0; i < w->shape.nr_hw; i++) {
+		w->group[i]->user.preregistered = preregistered;
+		EXPECT_EQ(vm_attach(w->kvm, w->group[i], w->table), 0);
+	}
+}
+
 u64 world_ioba(const struct world *w, u64 entry)
 {
 	return w->shape.bus + (entry << w->shape.shift);

@@ -61,6 +61,8 @@ struct snapshot {
 extern const struct shape shape_plain, shape_levels, shape_two, shape_equal, shape_big;
 
 struct world world_new(const struct shape *shape, int preregistered);
+/* The container becomes so, and SET_SPAPR_TCE, once more, finds it out. */
+void world_preregistered(struct world *w, int preregistered);
 u64 world_ioba(const struct world *w, u64 entry);
 
 long world_put(struct world *w, u64 entry, u64 tce);

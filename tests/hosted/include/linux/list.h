@@ -14,6 +14,8 @@ static inline struct list_head *shim_list_step(struct list_head *node)
 	return node;
 }
 
+#define LIST_HEAD(name)	struct list_head name = { &(name), &(name) }
+
 static inline void INIT_LIST_HEAD(struct list_head *head)
 {
 	head->next = head;
