@@ -552,7 +552,7 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
 		key = (unsigned long)READ_ONCE(holder->group->tables[i]);
 		hash_for_each_possible(tce_links, link, tbl_node, key) {
-			if (!tce_is_for(link, holder))
+			if ((unsigned long)link->tbl != key || !tce_is_for(link, holder))
 				continue;
 			ret = tce_attachment_add(link, holder);
 			if (ret) {

@@ -526,6 +526,36 @@ TEST(follow_tables, "two tables, two VMs: ADD attaches the VM's own")
 	group_set_window(away, 1, NULL);
 }
 
+static struct hlist_head *bucket(const struct hw *hw)
+{
+	static DECLARE_HASHTABLE(links, 10);
+
+	return shim_bucket(links, ARRAY_SIZE(links), (unsigned long)&hw->tbl);
+}
+
+/* Contract 4.19: each share is one, where both windows are in one bucket of the hash. */
+TEST(follow_once, "two windows that share a bucket of the hash: ADD attaches each once")
+{
+	struct world w = world_new(&shape_plain, 1);
+	int second = vm_table(w.kvm, LIOBN + 1, 16, 1UL << 59, 16);
+	struct iommu_group *b = group_new(1);
+	struct hw *others[16384];
+	int nr = 0;
+
+	do {
+		EXPECT(nr < ARRAY_SIZE(others));
+		others[nr] = hw_new(16, 1UL << 59, 16 << 16, 0);
+	} while (bucket(others[nr++]) != bucket(w.hw[0]));
+	group_set_window(w.group[0], 1, others[nr - 1]);
+	EXPECT_EQ(vm_attach(w.kvm, w.group[0], second), 0);
+	group_set_window(b, 0, w.hw[0]);
+	group_set_window(b, 1, others[nr - 1]);
+	EXPECT_EQ(group_add(w.kvm, b), 0);
+	EXPECT_EQ(list_count_nodes(&b->holder.attachments), 2);
+	while (nr)
+		hw_put(others[--nr]);
+}
+
 /* ADD or SET of one of three groups, with two tables; nothing is left if it fails. */
 static void follow_sweep(bool set)
 {
