@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #define BITS_PER_LONG	(8 * sizeof(long))
+#define BITS_PER_TYPE(x)	(8 * sizeof(x))
 #define DECLARE_BITMAP(name, bits)	unsigned long name[(bits) / BITS_PER_LONG]
 #define for_each_set_bit(i, map, bits) \
 	for (i = find_next_bit(map, bits, 0); i < bits; i = find_next_bit(map, bits, i + 1))
