@@ -4,9 +4,21 @@
 # A lab machine in which modprobe chooses between stock modules and ours, as on a host.
 # For the tests of the package, which source this and set
 #
+#   $machine   x86-bare or power9-bare
 #   $dir       a folder to work in
 #   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
+
+# $replaced are the modules that can be ours, $drivers those that a VM and its device need.
+case $machine in
+x86-bare)
+	of=x86_64 cc=gcc replaced="kvm vfio" drivers="kvm_amd vfio_iommu_type1 vfio_pci"
+	;;
+power9-bare)
+	of=ppc64le cc=powerpc64le-linux-gnu-gcc replaced="kvm vfio vfio_iommu_spapr_tce"
+	drivers="kvm_hv vfio_iommu_spapr_tce vfio_pci"
+	;;
+esac
 
 # carry KERNEL: pack modprobe with what it needs, and all modules that it can choose
 # from
@@ -15,16 +27,19 @@ carry() {
 	mkdir -p "$dir/carry/kmod" "$dir/carry/lib/modules/$1" "$dir/carry/lib64" "$dir/carry/usr"
 	ln -s ../lib "$dir/carry/usr/lib"
 	cp -L "$root/bin/kmod" "$dir/carry/kmod/modprobe"
+	# Read there, where absolute links lead to what they mean
 	there "ldd /bin/kmod" | grep -o '/[^ ]*' | while read -r file; do
-		mkdir -p "$dir/carry/lib/${file%/*}"
-		install -D "$root$file" "$dir/carry/$(echo "$file" | sed 's|^/usr||')"
+		to=$dir/carry${file#/usr}
+		mkdir -p "${to%/*}"
+		there "cat $file" >"$to"
+		chmod 755 "$to"
 	done
 	(
 		cd "$tree/lib/modules/$1" || exit
 		{
 			find . -maxdepth 1 -name 'modules.*'
-			find . -name 'kvm.ko*' -o -name 'vfio.ko*'
-			there "$modprobe -S $1 -D -a kvm_amd vfio_iommu_type1 vfio_pci" |
+			for module in $replaced; do find . -name "$module.ko*"; done
+			there "$modprobe -S $1 -D -a $drivers" |
 				sed -n "/^insmod /{s|^insmod .*/lib/modules/$1/||; s| *\$||; p}"
 		} | cpio -pdmL --quiet "$dir/carry/lib/modules/$1"
 	)
@@ -38,7 +53,7 @@ in_machine() {
 	carry "$3"
 	# If none is to be loaded, there may be none to look at: newer DKMS keeps Debian's
 	# own elsewhere until ours are removed.
-	modules="kvm vfio"
+	modules=$replaced
 	[ "$1" != none ] || modules=
 	for module in $modules; do
 		file=$(find "$tree/lib/modules/$3/$2" -name "$module.ko" -o -name "$module.ko.xz")
@@ -49,18 +64,19 @@ in_machine() {
 		echo "$module $(readelf -n "$dir/$module.ko" | sed -n 's/^ *Build ID: //p')"
 	done >"$dir/build-ids"
 	cat >"$dir/base.env" <<-END
-	KREL_x86_64='$3'
-	KERNEL_x86_64='$4'
-	MODULES_x86_64='$tree/lib/modules/$3'
-	BUSYBOX_x86_64='$BUSYBOX_x86_64'
+	KREL_$of='$3'
+	KERNEL_$of='$4'
+	MODULES_$of='$tree/lib/modules/$3'
+	BUSYBOX_$of='$(eval "echo \"\$BUSYBOX_$of\"")'
+	QEMU_POWER_PATH='${QEMU_POWER_PATH:-}'
 	END
-	gcc -O2 -static -o "$dir/holder" "$top/demo/holder.c"
+	"$cc" -O2 -static -o "$dir/holder" "$top/demo/holder.c"
 	kind=ours
 	[ "$1" = ours ] || kind=stock
 	command="./dkms.inside $1"
 	set -- -f "$dir/build-ids" ${5+--first "$tree/boot/initrd.img-$3" --append "$5"}
 	[ $# -le 2 ] || command="$command early"
-	LAB_BUILD=$out KVM_VFIO_BASE_ENV=$dir/base.env "$top/tests/lab/run" -m x86-bare \
+	LAB_BUILD=$out KVM_VFIO_BASE_ENV=$dir/base.env "$top/tests/lab/run" -m "$machine" \
 		-k "$kind" -t 100 --initrd "$dir/carry.cpio" -f "$dir/holder" \
 		-f "$top/tests/package/dkms.inside" "$@" -- "$command"
 }
