@@ -9,7 +9,7 @@
 #   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
 
-# $replaced are the modules that can be ours, $drivers those that a VM and its device need.
+# It sets $replaced: modules that can be ours; and $drivers: what a VM and its device need.
 case $machine in
 x86-bare)
 	of=x86_64 cc=gcc replaced="kvm vfio" drivers="kvm_amd vfio_iommu_type1 vfio_pci"
@@ -63,11 +63,12 @@ in_machine() {
 		esac
 		echo "$module $(readelf -n "$dir/$module.ko" | sed -n 's/^ *Build ID: //p')"
 	done >"$dir/build-ids"
+	eval "busybox=\$BUSYBOX_$of"
 	cat >"$dir/base.env" <<-END
 	KREL_$of='$3'
 	KERNEL_$of='$4'
 	MODULES_$of='$tree/lib/modules/$3'
-	BUSYBOX_$of='$(eval "echo \"\$BUSYBOX_$of\"")'
+	BUSYBOX_$of='$busybox'
 	QEMU_POWER_PATH='${QEMU_POWER_PATH:-}'
 	END
 	"$cc" -O2 -static -o "$dir/holder" "$top/demo/holder.c"

@@ -3,7 +3,8 @@
 #
 # A clean Debian with kernels and DKMS, in a chroot, and how it is asked.  It is kept with
 # the downloads.  Needs root, or sudo without a password.  For the tests of the package,
-# which source this after scripts/lib.sh and base.env, and set
+# which source this after scripts/lib.sh and base.env, and set what follows.  It sources
+# machine.sh, for which they set $machine.
 #
 #   $own	the release of this machine, whose mirrors are taken
 #   $release	that of the clean Debian
@@ -12,7 +13,7 @@
 #   $first	a kernel with its source, as "SERIES SUITE|SUITE..."
 #   $second	another kernel, which has one of the two, or nothing
 #   $later	what the second kernel does not have yet: source or headers; or none
-#   $programs	more packages
+#   $programs	more packages, or nothing
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
@@ -50,10 +51,11 @@ make_in_root() {
 
 in_root() { "$dir/in_root" "$1"; }
 
-# For machine.sh
 there() { in_root "$1"; }
-# shellcheck disable=SC2034
+# shellcheck disable=SC2034 # for machine.sh
 tree=$root modprobe=modprobe
+# shellcheck source=tests/package/machine.sh
+. "$top/tests/package/machine.sh"
 
 # --- the clean Debian -------------------------------------------------------------
 
@@ -168,7 +170,7 @@ unpack_root() {
 	take_lock "$store/lock-$release-$debian"
 	if [ ! -e "$tarball" ]; then
 		need_space "$store" 3000
-		say "making a Debian $release for $debian with ${second:+two }kernels and dkms, once"
+		say "making a Debian $release for $debian with what DKMS needs, once"
 		new_root
 		as_root tar -C "$root" -cf "$tarball.new" .
 		rm -f "$store/$release-$debian-"*.tar
@@ -191,7 +193,7 @@ unpack_root() {
 # shellcheck disable=SC2317 # the trap calls it
 leave() { as_root rm -rf --one-file-system "$dir"; }
 
-# chosen PLACE KERNEL: check which of the modules that can be ours modprobe takes in the root
+# chosen PLACE KERNEL: modprobe takes each module that can be ours from this place
 chosen() {
 	for module in $replaced; do
 		file=$(in_root "modinfo -k $2 -F filename $module")

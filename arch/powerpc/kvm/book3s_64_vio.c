@@ -538,8 +538,8 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 int kvm_spapr_tce_join(struct iommu_group *group,
 		       struct kvm_spapr_tce_holder *holder)
 {
+	struct iommu_table *tbl;
 	struct tce_link *link;
-	unsigned long key;
 	LIST_HEAD(unused);
 	int i, ret;
 
@@ -550,9 +550,9 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 	guard(mutex)(&tce_mutex);
 
 	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
-		key = (unsigned long)READ_ONCE(holder->group->tables[i]);
-		hash_for_each_possible(tce_links, link, tbl_node, key) {
-			if ((unsigned long)link->tbl != key || !tce_is_for(link, holder))
+		tbl = READ_ONCE(holder->group->tables[i]);
+		hash_for_each_possible(tce_links, link, tbl_node, (unsigned long)tbl) {
+			if (link->tbl != tbl || !tce_is_for(link, holder))
 				continue;
 			ret = tce_attachment_add(link, holder);
 			if (ret) {
