@@ -72,12 +72,19 @@ in_machine() {
 	QEMU_POWER_PATH='${QEMU_POWER_PATH:-}'
 	END
 	"$cc" -O2 -static -o "$dir/holder" "$top/demo/holder.c"
+	# Defect 13: stock warns when a group goes without SET_SPAPR_TCE.  Another warning has a
+	# line of its own, which is not allowed.
+	cp "$top/tests/lab/allowed" "$dir/allowed"
+	[ "$1:$machine" != stock:power9-bare ] ||
+		printf '%s\tdefect 13 of stock\n' 'WARNING: .* kvm_spapr_tce_release_vfio_group' \
+			'-\[ cut here \]-' 'Call Trace:' >>"$dir/allowed"
 	kind=ours
 	[ "$1" = ours ] || kind=stock
 	command="./dkms.inside $1"
 	set -- -f "$dir/build-ids" ${5+--first "$tree/boot/initrd.img-$3" --append "$5"}
 	[ $# -le 2 ] || command="$command early"
-	LAB_BUILD=$out KVM_VFIO_BASE_ENV=$dir/base.env "$top/tests/lab/run" -m "$machine" \
+	LAB_BUILD=$out LAB_ALLOWED=$dir/allowed KVM_VFIO_BASE_ENV=$dir/base.env \
+		"$top/tests/lab/run" -m "$machine" \
 		-k "$kind" -t 100 --initrd "$dir/carry.cpio" -f "$dir/holder" \
 		-f "$top/tests/package/dkms.inside" "$@" -- "$command"
 }
