@@ -41,13 +41,13 @@ void *xa_load(struct xarray *xa, unsigned long index)
 	return slot ? slot->entry : NULL;
 }
 
-int xa_reserve(struct xarray *xa, unsigned long index, int gfp)
+int xa_insert(struct xarray *xa, unsigned long index, void *entry, int gfp)
 {
 	size_t i = slot_of(xa, index);
 	void *node;
 
 	if (find(xa, index))
-		return 0;
+		return -EBUSY;
 	/* Counts as an object that may not be left behind. */
 	node = kzalloc(1, gfp | xa->flags);
 	if (!node)
@@ -61,7 +61,7 @@ int xa_reserve(struct xarray *xa, unsigned long index, int gfp)
 	}
 	memmove(&xa->slots[i + 1], &xa->slots[i],
 		(xa->nr++ - i) * sizeof(*xa->slots));
-	xa->slots[i] = (struct shim_slot){ .index = index };
+	xa->slots[i] = (struct shim_slot){ .index = index, .entry = entry };
 	return 0;
 }
 
@@ -79,26 +79,6 @@ static void *take(struct xarray *xa, struct shim_slot *slot)
 	return entry;
 }
 
-void xa_release(struct xarray *xa, unsigned long index)
-{
-	struct shim_slot *slot = find(xa, index);
-
-	if (slot && !slot->entry)
-		take(xa, slot);
-}
-
-void *xa_store(struct xarray *xa, unsigned long index, void *entry, int gfp)
-{
-	struct shim_slot *slot = find(xa, index);
-
-	if (!slot || slot->entry) {
-		SHIM_FAIL("%s() where nothing is reserved", __func__);
-		return NULL;
-	}
-	slot->entry = entry;
-	return NULL;
-}
-
 void *xa_erase(struct xarray *xa, unsigned long index)
 {
 	struct shim_slot *slot = find(xa, index);
@@ -111,8 +91,6 @@ void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
 {
 	size_t i = slot_of(xa, *index);
 
-	while (i < xa->nr && !xa->slots[i].entry)
-		i++;
 	if (i == xa->nr || xa->slots[i].index > max)
 		return NULL;
 	*index = xa->slots[i].index;

@@ -220,26 +220,25 @@ static int kvm_vfio_member_init(struct kvm_vfio *kv,
 
 	lockdep_assert_held(&kv->lock);
 
-	ret = xa_reserve(&kv->members, kvm_vfio_key(file), GFP_KERNEL);
+	ret = xa_insert(&kv->members, kvm_vfio_key(file), member, GFP_KERNEL);
 	if (ret)
 		return ret;
 	ret = kvm_vfio_get_symbols(kv) ? kv->vfio.get(&member->user, file) :
 					 -EINVAL;
-	if (ret) {
-		xa_release(&kv->members, kvm_vfio_key(file));
-		return ret;
-	}
+	if (ret)
+		goto err_erase;
 	ret = kvm_vfio_join_tce(kv, member);
-	if (ret) {
-		kv->vfio.put(&member->user);
-		xa_release(&kv->members, kvm_vfio_key(file));
-	}
+	if (!ret)
+		return 0;
+	kv->vfio.put(&member->user);
+err_erase:
+	xa_erase(&kv->members, kvm_vfio_key(file));
 	return ret;
 }
 
 /*
- * Nothing here can fail: the member's place is reserved.  KVM is prepared for
- * the DMA of the devices before drivers see the VM through the file.
+ * Nothing here can fail.  KVM is prepared for the DMA of the devices before
+ * drivers see the VM through the file.
  */
 static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 				    struct kvm_vfio_member *member)
@@ -249,9 +248,6 @@ static void kvm_vfio_member_publish(struct kvm_vfio *kv,
 	lockdep_assert_held(&kv->lock);
 
 	kvm_vfio_count_noncoherent(kv, member, 1);
-
-	WARN_ON_ONCE(xa_store(&kv->members, kvm_vfio_key(user->file), member,
-			      GFP_KERNEL));
 	kv->nr_members++;
 	kv->vfio.set_kvm(user, kv->kvm);
 	trace_kvm_vfio_add(kv->kvm->userspace_pid,

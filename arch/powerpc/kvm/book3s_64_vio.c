@@ -397,22 +397,26 @@ static bool tce_attachment_stale(const struct tce_attachment *attachment)
 }
 
 /*
- * What the holder has on the table by windows that are gone is replaced now by @link.
- * If that window is gone meanwhile, too, it stays: user space gets the hypercalls.
+ * What those that @link is attached for have on its table by windows that are gone is
+ * replaced now.  If this window is gone meanwhile, too, it stays: user space gets the
+ * hypercalls.
  */
-static void tce_remove_stale(const struct tce_link *link,
-			     struct kvm_spapr_tce_holder *holder,
-			     struct list_head *unused)
+static void tce_remove_stale(const struct tce_link *link, struct list_head *unused)
 {
 	struct tce_attachment *attachment, *next;
+	struct tce_link *other, *next_link;
 
 	lockdep_assert_held(&tce_mutex);
 
-	list_for_each_entry_safe(attachment, next, &holder->attachments,
-				 holder_node)
-		if (attachment->link->table == link->table &&
-		    attachment->link != link && tce_attachment_stale(attachment))
-			tce_attachment_remove(attachment, unused);
+	list_for_each_entry_safe(other, next_link, &link->table->links, node) {
+		if (other == link)
+			continue;
+		/* The last one takes the link to @unused, which does not free it. */
+		list_for_each_entry_safe(attachment, next, &other->attachments, node)
+			if (tce_is_attached(link, attachment->holder) &&
+			    tce_attachment_stale(attachment))
+				tce_attachment_remove(attachment, unused);
+	}
 }
 
 static bool tce_window_fits(struct kvmppc_tce_table *table,
@@ -492,7 +496,6 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 			     struct list_head *unused)
 {
 	struct tce_link *link = tce_link_find(table, tbl);
-	struct tce_attachment *attachment;
 	bool is_new = !link;
 	int ret;
 
@@ -519,8 +522,7 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 			tce_link_remove(link, unused);
 		return ret;
 	}
-	list_for_each_entry(attachment, &link->attachments, node)
-		tce_remove_stale(link, attachment->holder, unused);
+	tce_remove_stale(link, unused);
 	return 0;
 }
 

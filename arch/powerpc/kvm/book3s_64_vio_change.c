@@ -244,10 +244,10 @@ bool kvmppc_tce_is_one_page(unsigned long hpa, unsigned int shift)
 }
 
 /*
- * Puts @new into a hardware entry; @was is what the view has.  Returns 0 with *@old
- * filled in, or an error and nothing has changed.
+ * Puts @new into a hardware entry; @was is what the view has.  Returns true with *@old
+ * filled in, or false and nothing has changed.
  */
-static long tce_exchange(const struct tce_pass *pass, unsigned long entry,
+static bool tce_exchange(const struct tce_pass *pass, unsigned long entry,
 			 unsigned long new, unsigned long was,
 			 unsigned long *old)
 {
@@ -258,20 +258,20 @@ static long tce_exchange(const struct tce_pass *pass, unsigned long entry,
 	if (new) {
 		mem = tce_region(pass, ua);
 		if (!tce_region_has(mem, ua, pass->page_shift, &hpa))
-			return -ENXIO;
+			return false;
 		if (!was || tce_region(pass, was) != mem) {
 			if (mm_iommu_mapped_inc(mem))
-				return -ENXIO;
+				return false;
 			counted = TCE_COUNTED;
 		}
 	}
 	if (pass->tbl->it_ops->xchg_no_kill(pass->tbl, entry, &hpa, &direction)) {
 		if (counted)
 			mm_iommu_mapped_dec(mem);
-		return -ENOMEM;
+		return false;
 	}
 	*old = hpa | direction | counted;
-	return 0;
+	return true;
 }
 
 /* The hardware reaches what is in the entry now, and nothing that was there before. */
@@ -308,7 +308,7 @@ static unsigned long tce_link_exchange(const struct tce_pass *of, unsigned long 
 			was = tce_load(view++);
 			if (!new && !was)
 				pass->old[i] = DMA_NONE;
-			else if (tce_exchange(pass, pass->entry + i, new, was, &pass->old[i]))
+			else if (!tce_exchange(pass, pass->entry + i, new, was, &pass->old[i]))
 				return i;
 		}
 	}

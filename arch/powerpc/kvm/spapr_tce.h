@@ -118,7 +118,7 @@ struct tce_attachment {
  * @fast: hypercalls that took the fast path; under the hardware lock of @fast_link
  * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
  *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
- * @pieces: for one entry, where @chunk is 0; 0 if user space does it.  Written with @lock
+ * @pieces: for one entry, used where @chunk is 0; 0 if user space does it.  Written with @lock
  * @large: held while an entry changes in pieces; outside @lock
  * @changes: how often @links or attachments have changed; @lock
  * @old: what came out of the hardware entries of a chunk; @lock

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A sorted array of what is stored, by binary search.  As the kernel's, it needs memory
- * in xa_reserve() only, and a walk finds what is there when it gets there.
+ * in xa_insert() only, and a walk finds what is there when it gets there.
  */
 #ifndef _SHIM_XARRAY_H
 #define _SHIM_XARRAY_H
@@ -10,7 +10,7 @@
 
 struct shim_slot {
 	unsigned long index;
-	void *entry;		/* NULL: reserved */
+	void *entry;
 };
 
 struct xarray {
@@ -25,10 +25,7 @@ struct xarray {
 	((void)(*(xa) = (struct xarray){ .flags = (what) }))
 void xa_destroy(struct xarray *xa);
 void *xa_load(struct xarray *xa, unsigned long index);
-int xa_reserve(struct xarray *xa, unsigned long index, int gfp);
-void xa_release(struct xarray *xa, unsigned long index);
-/* What was reserved only */
-void *xa_store(struct xarray *xa, unsigned long index, void *entry, int gfp);
+int xa_insert(struct xarray *xa, unsigned long index, void *entry, int gfp);
 void *xa_erase(struct xarray *xa, unsigned long index);
 void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter);
