@@ -19,12 +19,16 @@ B := $(KVM_VFIO_BUILD)/$(or $(BASE),6.12)
 ARCH ?= x86_64 ppc64le
 # What there is of ARCH, once it is fetched
 there = $(filter $(ARCH),$(shell . $(B)/base.env && echo "$$FLAVOURS"))
+# The tests are built for arm64 as well where its debug kernel was.
+test-arches = $(there) $(if $(wildcard $(B)/debug-arm64),arm64)
 MODULES ?= ours
 
 cross-x86_64 := $(if $(filter x86_64,$(shell uname -m)),,x86_64-linux-gnu-)
+cross-arm64 := aarch64-linux-gnu-
 cross-ppc64le := $(if $(filter ppc64le,$(shell uname -m)),,powerpc64le-linux-gnu-)
 karch-x86_64 := x86
 karch-ppc64le := powerpc
+karch-arm64 := arm64
 
 .PHONY: help
 help:
@@ -130,6 +134,7 @@ modules:
 ## make debug-kernel   the kernel of the lab machines x86-*debug, 7.3: build/7.3/debug-x86_64/
 ##   DEBUG="ppc64le ppc64le-64k"
 ##                       those of power9-debug and power9-debug-64k, 6.12
+##   DEBUG=arm64         that of arm64-debug, 7.3
 DEBUG ?= x86_64
 .PHONY: debug-kernel
 debug-kernel:
@@ -143,13 +148,13 @@ lab-module:
 ## make tests          the programs that run in the lab machines: build/BASE/tests/
 .PHONY: tests
 tests:
-	@scripts/uapi
 	@scripts/overlay
 	@$(MAKE) tests-there
 
 .PHONY: tests-there
 tests-there:
-	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(there))
+	@scripts/uapi $(test-arches)
+	@flock $(B)/tests.lock $(MAKE) $(addprefix tests-,$(test-arches))
 
 .PHONY: tests-%
 tests-%:

@@ -73,7 +73,8 @@ base_suites() {
 # The oldest gcc that builds the base for ppc64le.
 base_gcc() { base_lines | awk 'NR == 1 { print $3 }'; }
 
-# The names that Debian and kbuild have for our flavours.
+# The names that Debian and kbuild have for our flavours, and for arm64, of which there is
+# a debug kernel only.
 flavour_arch() { echo "${1%-64k}"; }
 arch_flavours() {
 	case $1 in x86_64) set -- x86_64 ;; *) set -- ppc64le ppc64le-64k ;; esac
@@ -81,7 +82,7 @@ arch_flavours() {
 		case " ${FLAVOUR:-$flavours} " in *" $one "*) echo "$one" ;; esac
 	done
 }
-flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; *) echo ppc64el ;; esac; }
+flavour_deb_arch() { case $1 in x86_64) echo amd64 ;; arm64) echo arm64 ;; *) echo ppc64el ;; esac; }
 flavour_image() {
 	case $1 in
 	x86_64) echo amd64 ;;
@@ -89,10 +90,11 @@ flavour_image() {
 	ppc64le-64k) echo powerpc64le-64k ;;
 	esac
 }
-flavour_karch() { case $1 in x86_64) echo x86 ;; *) echo powerpc ;; esac; }
+flavour_karch() { case $1 in x86_64) echo x86 ;; arm64) echo arm64 ;; *) echo powerpc ;; esac; }
 flavour_cross() {
 	case $1 in
 	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
+	arm64) echo aarch64-linux-gnu- ;;
 	*) [ "$(uname -m)" = ppc64le ] || echo powerpc64le-linux-gnu- ;;
 	esac
 }

@@ -26,6 +26,11 @@ static uint64_t ticks(void)
 {
 #ifdef __x86_64__
 	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+
+	asm volatile("mrs %0, cntvct_el0" : "=r" (ticks));
+	return ticks;
 #else
 	return __builtin_ppc_get_timebase();
 #endif

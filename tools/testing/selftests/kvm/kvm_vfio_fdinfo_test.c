@@ -26,11 +26,16 @@
 #ifdef __KVM_HAVE_SPAPR_TCE
 #define PROTECTION	"iommu-vfio-powerpc"
 #define PROTECTION_V1	"iommu-vfio-powerpc"
-#define COHERENCY_MATTERS false
 #else
 #define PROTECTION	"vfio-iommu-type1"
 #define PROTECTION_V1	"vfio-iommu-type1"
+#endif
+
+/* Only x86 asks whether DMA bypasses the caches. */
+#ifdef __x86_64__
 #define COHERENCY_MATTERS true
+#else
+#define COHERENCY_MATTERS false
 #endif
 
 #define NR_READS	300

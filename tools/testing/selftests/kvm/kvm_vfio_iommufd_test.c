@@ -65,10 +65,12 @@ static struct vfio_probe probes[PROBE_MAX] = {
 					   "kvm_arch_start_assignment kvm=$arg1:x64"),
 	[PROBE_END] = VFIO_PROBE_GONE_IN(7, "end",
 					 "kvm_arch_end_assignment kvm=$arg1:x64"),
+#ifdef __x86_64__	/* on others nobody is told */
 	[PROBE_REGISTER] = VFIO_PROBE("reg",
 				      "kvm_arch_register_noncoherent_dma kvm=$arg1:x64"),
 	[PROBE_UNREGISTER] = VFIO_PROBE("unreg",
 					"kvm_arch_unregister_noncoherent_dma kvm=$arg1:x64"),
+#endif
 };
 
 /* Calls for any VM since the trace was cleared, and the VM of the last one */
@@ -715,6 +717,7 @@ TEST_F_TIMEOUT(host, unbind_waits_for_the_file, TEST_SECONDS)
  * Coherency
  */
 
+#ifdef __x86_64__
 /*
  * Contract 6.4: KVM hears of the first and of the last noncoherent file only.
  */
@@ -740,6 +743,7 @@ TEST_F(cdev, coherency_counted_once)
 	close(dev);
 	EXPECT_EQ(2U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
 }
+#endif
 
 /*
  * Two VMs
@@ -970,6 +974,7 @@ TEST_F(compat, dma_while_held)
 	EXPECT_EQ(0, __vfio_dma_unmap(self->iommufd, VFIO_TEST_IOVA, BUFFER_SIZE));
 }
 
+#ifdef __x86_64__
 /* Contract 6.4: a group on an iommufd is what its devices can enforce. */
 TEST_F(compat, coherency_counted_once)
 {
@@ -985,6 +990,7 @@ TEST_F(compat, coherency_counted_once)
 	kvm_vfio_del(self->holder.dev, cdev);
 	EXPECT_EQ(1U, vfio_trace_count(&probes[PROBE_UNREGISTER], kvm, NULL));
 }
+#endif
 
 /*
  * Contract 1.24, 1.27: the host wins, without waiting, and the member is dead.
