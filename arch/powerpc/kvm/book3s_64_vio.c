@@ -397,9 +397,8 @@ static bool tce_attachment_stale(const struct tce_attachment *attachment)
 }
 
 /*
- * What those that @link is attached for have on its table by windows that are gone is
- * replaced now.  If this window is gone meanwhile, too, it stays: user space gets the
- * hypercalls.
+ * @link replaces what its groups have on its table by windows that are gone.  It stays
+ * itself, even if its own window is gone meanwhile: user space gets the hypercalls.
  */
 static void tce_remove_stale(const struct tce_link *link, struct list_head *unused)
 {
@@ -411,7 +410,7 @@ static void tce_remove_stale(const struct tce_link *link, struct list_head *unus
 	list_for_each_entry_safe(other, next_link, &link->table->links, node) {
 		if (other == link)
 			continue;
-		/* The last one takes the link to @unused, which does not free it. */
+		/* With its last attachment @other moves to @unused, and is not freed yet. */
 		list_for_each_entry_safe(attachment, next, &other->attachments, node)
 			if (tce_is_attached(link, attachment->holder) &&
 			    tce_attachment_stale(attachment))

@@ -23,9 +23,9 @@
  * tce_hw_lock - Keeps an entry, its userspace view and the count of its region in step
  * @tbl: the hardware table
  *
- * For all who change entries of an open table, but of containers without preregistered
- * memory, which KVM leaves alone.  Whoever takes several takes them in the order of the
- * tables' addresses.
+ * For all who change entries of an open table.  Only VFIO changes those of a container
+ * without preregistered memory, and does so without the lock.  Whoever takes several takes
+ * them in the order of the tables' addresses.
  *
  * Return: The lock.
  */

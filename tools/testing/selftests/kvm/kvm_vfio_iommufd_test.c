@@ -65,7 +65,7 @@ static struct vfio_probe probes[PROBE_MAX] = {
 					   "kvm_arch_start_assignment kvm=$arg1:x64"),
 	[PROBE_END] = VFIO_PROBE_GONE_IN(7, "end",
 					 "kvm_arch_end_assignment kvm=$arg1:x64"),
-#ifdef __x86_64__	/* on others nobody is told */
+#ifdef __x86_64__	/* other architectures have no such calls */
 	[PROBE_REGISTER] = VFIO_PROBE("reg",
 				      "kvm_arch_register_noncoherent_dma kvm=$arg1:x64"),
 	[PROBE_UNREGISTER] = VFIO_PROBE("unreg",
