@@ -73,7 +73,8 @@ guest_archive() (
 	: >"$tmp/modules"
 	# in the order of their dependencies; what is missing is built in
 	for m in drivers/pps/pps_core drivers/ptp/ptp \
-			drivers/net/ethernet/intel/e1000e/e1000e; do
+			drivers/net/ethernet/intel/e1000e/e1000e \
+			net/core/failover drivers/net/net_failover drivers/net/virtio_net; do
 		ko=$stock/kernel/$m.ko.xz
 		[ -e "$ko" ] || continue
 		xz -dc "$ko" >"$tmp/${m##*/}.ko"
