@@ -14,8 +14,12 @@ _kvm_vfio_devices() {
 }
 
 _kvm_vfio() {
-	local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-} words
-	if [ "$COMP_CWORD" = 1 ]; then
+	local cur=${COMP_WORDS[COMP_CWORD]} cword=$COMP_CWORD command=${COMP_WORDS[1]-} words
+	# A colon of a PCI address parts words for bash; bash-completion puts them together.
+	if declare -F _get_comp_words_by_ref >/dev/null; then
+		_get_comp_words_by_ref -n : cur cword
+	fi
+	if [ "$cword" = 1 ]; then
 		words='list why watch status coherent --json --help --version'
 	else
 		words=--json
@@ -24,10 +28,9 @@ _kvm_vfio() {
 		watch) words="$words --interval" ;;
 		esac
 	fi
-	COMPREPLY=($(compgen -W "$words" -- "$word"))
-	# A colon of a PCI address parts words for bash; bash-completion knows what to do.
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
 	if declare -F __ltrim_colon_completions >/dev/null; then
-		__ltrim_colon_completions "$word"
+		__ltrim_colon_completions "$cur"
 	fi
 }
 

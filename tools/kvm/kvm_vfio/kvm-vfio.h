@@ -41,7 +41,9 @@ const void *newest(void);
 /* All that came after the one that was the newest; NULL: all */
 void forget_since(const void *newest);
 /* NULL with errno: it cannot be read */
-char *read_file(const char *path, size_t *size);
+char *read_file(const char *path);
+/* The same, up to so many bytes; *size is how many there were */
+char *read_beginning(const char *path, size_t most, size_t *size);
 /* Calls @take for each line, without its end, and keeps none.  False: there are none. */
 bool read_lines(const char *path, void (*take)(char *line, void *data), void *data);
 /* NULL: there is none */
@@ -152,12 +154,15 @@ struct process {
 	const char *comm;
 	struct hold *holds;
 	size_t nr_holds;
+	struct json_object *seen; /* set of keys of what is not to be there twice */
 };
 
 /* Calls @visit for each process that holds something of VFIO or KVM, and forgets it after
  * that.  False: some could not be looked at.
  */
 bool visit_processes(void (*visit)(struct process *process, void *data), void *data);
+/* Are the process IDs that the kernel tells of VMs those of /proc here? */
+bool kernel_pids(void);
 /* What people call the VM of a process; NULL if it is gone */
 const char *people_name(pid_t pid);
 char *comm_of(pid_t pid);
@@ -170,6 +175,8 @@ struct json_object *vms_of(struct process *process);
 struct json_object *all_vms(bool *whole);
 /* In list.c: warns if some could not */
 void say_if_not_whole(bool whole);
+/* Are there TCE tables? */
+bool is_power(void);
 bool is_revoked(struct json_object *file);
 char *file_name(struct json_object *file);
 char *file_notes(struct json_object *file);

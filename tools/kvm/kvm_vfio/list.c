@@ -24,7 +24,7 @@ static char *vm_note(struct json_object *vm)
 		return "no KVM-VFIO device";
 	if (get_number(vm, "more_files"))
 		more = text("files that the kernel does not show: %s", get_text(vm, "more_files"));
-	if (pid && !exists(at("/proc/%s/task/%s", get_text(vm, "pid"), pid)))
+	if (pid && kernel_pids() && !exists(at("/proc/%s/task/%s", get_text(vm, "pid"), pid)))
 		maker = text("made by process %s%s", pid,
 			     exists(at("/proc/%s", pid)) ? "" : ", which is gone");
 	return text("%s%s%s", more, *more && *maker ? ", " : "", maker);

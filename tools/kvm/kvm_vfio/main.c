@@ -31,7 +31,7 @@ static const char explained[] =
 	"coherent   is a VM noncoherent, and because of which device? 0: no, 1: yes\n"
 	"--json     the same as JSON, see kvm-vfio(8)\n"
 	"\n"
-	"The exit status is 2 for errors. All but status need root to see everything.\n";
+	"The exit status is 2 for errors. Without root, not everything can be seen.\n";
 
 static noreturn void misused(const char *what)
 {

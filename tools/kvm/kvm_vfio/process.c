@@ -17,10 +17,13 @@
 
 #define ANON	"anon_inode:"
 
+/* More than exec() takes.  A process can have its arguments anywhere in its memory later. */
+#define ARGUMENTS_MAX	(8 << 20)
+
 char *comm_of(pid_t pid)
 {
 	size_t size;
-	char *comm = read_file(at("/proc/%d/comm", pid), &size);
+	char *comm = read_beginning(at("/proc/%d/comm", pid), 4096, &size);
 
 	if (!comm)
 		return NULL;
@@ -31,7 +34,7 @@ char *comm_of(pid_t pid)
 
 char *info_of_fd(pid_t task, int fd)
 {
-	return read_file(at("/proc/%d/fdinfo/%d", task, fd), NULL);
+	return read_file(at("/proc/%d/fdinfo/%d", task, fd));
 }
 
 /* The value of -name guest=VALUE,..., in which a comma is doubled */
@@ -60,7 +63,7 @@ static char *name_of_arguments(pid_t pid)
 	char *name = NULL, *s, *end;
 	size_t size;
 
-	s = read_file(at("/proc/%d/cmdline", pid), &size);
+	s = read_beginning(at("/proc/%d/cmdline", pid), ARGUMENTS_MAX, &size);
 	if (!s)
 		return NULL;
 	end = s + size;
@@ -95,7 +98,7 @@ static char *unescape_unit(const char *s)
 /* machine.slice/machine-NAME.scope in the path of the control group */
 static char *name_of_scope(pid_t pid)
 {
-	char *s = read_file(at("/proc/%d/cgroup", pid), NULL), *end;
+	char *s = read_file(at("/proc/%d/cgroup", pid)), *end;
 
 	s = s ? strstr(s, "/machine.slice/machine-") : NULL;
 	if (!s)
@@ -107,6 +110,14 @@ static char *name_of_scope(pid_t pid)
 		return NULL;
 	*end = 0;
 	return unescape_unit(s);
+}
+
+/* In a PID namespace of its own, what the kernel tells has other numbers. */
+bool kernel_pids(void)
+{
+	const char *namespace = read_link(at("/proc/self/ns/pid"));
+
+	return !namespace || !strcmp(namespace, "pid:[4026531836]"); /* PROC_PID_INIT_INO */
 }
 
 const char *people_name(pid_t pid)
@@ -205,8 +216,12 @@ static void take_number(struct hold *hold, const char *link)
 	struct statx stx;
 	size_t i;
 
-	/* Asks no file server */
-	if (*hold->path != '/' || statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_TYPE, &stx))
+	if (*hold->path != '/')
+		return;
+	/* Asks no file server, so what one refuses is none of ours */
+	stx.stx_mode = 0;
+	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_TYPE, &stx) &&
+	    (errno == ENOENT || errno == ESRCH || errno == EPERM))
 		return;
 	if (!S_ISCHR(stx.stx_mode)) {
 		hold->kind = KIND_NONE;
@@ -226,8 +241,28 @@ static void take_number(struct hold *hold, const char *link)
 		hold->kind = KIND_NONE;
 }
 
+/* Is it the first one with this key? */
+static bool is_new(struct process *process, const char *key)
+{
+	if (!process->seen)
+		process->seen = new_object();
+	if (has(process->seen, key))
+		return false;
+	put_bool(process->seen, key, true);
+	return true;
+}
+
+/* Of what is open or mapped: a node by its number, if that is known */
+static char *key_of(const struct hold *hold)
+{
+	return text("%d %lx %s", hold->kind, (unsigned long)hold->number,
+		    hold->number ? "" : hold->path);
+}
+
 static void hold(struct process *process, struct hold hold)
 {
+	if (hold.kind == KIND_NODE || hold.kind == KIND_DEVICE)
+		is_new(process, key_of(&hold));
 	process->holds = reallocarray(process->holds, process->nr_holds + 1, sizeof(hold));
 	if (!process->holds)
 		die("no memory left", NULL);
@@ -257,15 +292,9 @@ static const char *identity(pid_t task, int fd)
 	return text("%s %s", vm ? vm : "", liobn ? liobn : "");
 }
 
-static bool is_copy(const struct process *process, const struct hold *hold)
+static bool is_copy(struct process *process, const struct hold *hold)
 {
-	size_t i;
-
-	for (i = 0; hold->identity && i < process->nr_holds; i++)
-		if (process->holds[i].kind == hold->kind &&
-		    !strcmp(process->holds[i].identity, hold->identity))
-			return true;
-	return false;
+	return hold->identity && !is_new(process, text("%d %s", hold->kind, hold->identity));
 }
 
 /* Files registered with the ring: lines of a number and a path */
@@ -297,6 +326,8 @@ static bool look_at_fd(struct process *process, pid_t task, const char *name)
 	char *link = at("/proc/%d/fd/%s", task, name);
 	struct hold h = { .task = task, .fd = atoi(name), .path = read_link(link) };
 
+	if (!h.path && errno == ENAMETOOLONG)
+		h.path = "/?"; /* there may be a node all the same */
 	if (!h.path)
 		return errno == ENOENT || errno == ESRCH;
 	h.kind = kind_of(h.path);
@@ -317,38 +348,25 @@ struct mappings {
 	pid_t task;
 };
 
-static bool is_open_too(const struct process *process, const struct hold *mapped)
-{
-	size_t i;
-
-	for (i = 0; i < process->nr_holds; i++) {
-		const struct hold *h = &process->holds[i];
-
-		if (h->kind == mapped->kind && h->number == mapped->number &&
-		    (h->number || !strcmp(h->path, mapped->path)))
-			return true;
-	}
-	return false;
-}
-
 /* A line of maps: VFIO's mappings are shared ones. */
 static void look_at_mapping(char *line, void *data)
 {
 	const struct mappings *mappings = data;
 	struct process *process = mappings->process;
 	struct hold h = { .task = mappings->task, .fd = -1 };
-	char range[64], flags[8] = "";
+	unsigned long start, end;
+	char flags[8] = "";
 	const void *before = newest();
 	size_t held = process->nr_holds;
 	int n = 0;
 
-	if (sscanf(line, "%63s %7s %*s %*s %*s %n", range, flags, &n) != 2 || !n ||
+	if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %n", &start, &end, flags, &n) != 3 || !n ||
 	    flags[3] != 's')
 		return;
 	h.path = text("%s", line + n);
 	h.kind = kind_of(h.path);
-	take_number(&h, at("/proc/%d/map_files/%s", h.task, range));
-	if ((h.kind == KIND_NODE || h.kind == KIND_DEVICE) && !is_open_too(process, &h))
+	take_number(&h, at("/proc/%d/map_files/%lx-%lx", h.task, start, end));
+	if ((h.kind == KIND_NODE || h.kind == KIND_DEVICE) && is_new(process, key_of(&h)))
 		hold(process, h);
 	if (process->nr_holds == held)
 		forget_since(before);
@@ -358,6 +376,8 @@ static void look_at_mapping(char *line, void *data)
 static bool look_at_fds(struct process *process, pid_t task, bool *any)
 {
 	char *dir = at("/proc/%d/fd", task), **fd;
+	const void *start = newest();
+	size_t held_before = process->nr_holds;
 	bool whole = true;
 
 	if (!exists(text("%s/.", dir)))
@@ -372,37 +392,75 @@ static bool look_at_fds(struct process *process, pid_t task, bool *any)
 		if (process->nr_holds == held)
 			forget_since(before);
 	}
+	if (process->nr_holds == held_before)
+		forget_since(start);
 	return whole;
+}
+
+/* Threads with tables of fds that were looked at, in the order that the kernel tells */
+struct tables {
+	pid_t *tasks;
+	size_t nr;
+};
+
+/* 0: the same table; 1 or 2: the first one is less, or greater; < 0: that cannot be told */
+static long compare_tables(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0);
+}
+
+/* Adds the thread.  False: its table is there, or it is gone, or nothing can be told. */
+static bool is_new_table(struct tables *tables, pid_t task)
+{
+	size_t low = 0, high = tables->nr, middle;
+	long order;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		order = compare_tables(tables->tasks[middle], task);
+		if (order == 1)
+			low = middle + 1;
+		if (order == 2)
+			high = middle;
+		if (order == 1 || order == 2)
+			continue;
+		if (order >= 0 || errno != ESRCH || compare_tables(task, task))
+			return false;
+		/* The other one has ended. */
+		tables->nr--;
+		memmove(tables->tasks + middle, tables->tasks + middle + 1,
+			(tables->nr - middle) * sizeof(*tables->tasks));
+		low = 0;
+		high = tables->nr;
+	}
+	tables->tasks = reallocarray(tables->tasks, tables->nr + 1, sizeof(*tables->tasks));
+	if (!tables->tasks)
+		die("no memory left", NULL);
+	memmove(tables->tasks + low + 1, tables->tasks + low,
+		(tables->nr - low) * sizeof(*tables->tasks));
+	tables->tasks[low] = task;
+	tables->nr++;
+	return true;
 }
 
 /*
  * Most threads share one table of fds, but a thread may have one of its own, and the first
- * thread has none once it has ended.  Those with other tables are compared with each other,
- * up to a number: beyond it a table may be looked at twice.
+ * thread has none once it has ended.
  */
 static bool look_at_tables(struct process *process, char **thread)
 {
-	pid_t tables[16] = { process->pid };
+	struct tables tables = {};
 	bool any = false, whole = look_at_fds(process, process->pid, &any);
-	int nr = 1, i;
 
+	is_new_table(&tables, process->pid);
 	for (; *thread; thread++) {
 		pid_t task = atoi(*thread);
-		long other = 1;
 
-		if (task == process->pid)
-			continue;
-		for (i = 0; i < nr && other; i++) {
-			other = syscall(SYS_kcmp, tables[i], task, KCMP_FILES, 0, 0);
-			if (other < 0)
-				other = !any; /* it cannot be told, but most do share */
-		}
-		if (!other)
-			continue;
-		whole &= look_at_fds(process, task, &any);
-		if (nr < (int)(sizeof(tables) / sizeof(*tables)))
-			tables[nr++] = task;
+		/* If it cannot be told, most do share. */
+		if (task != process->pid && (is_new_table(&tables, task) || !any))
+			whole &= look_at_fds(process, task, &any);
 	}
+	free(tables.tasks);
 	return whole;
 }
 
@@ -446,6 +504,7 @@ bool visit_processes(void (*visit)(struct process *process, void *data), void *d
 			visit(&process, data);
 		}
 		free(process.holds);
+		json_object_put(process.seen);
 		forget_since(before);
 	}
 	forget_nodes();

@@ -117,7 +117,7 @@ static void take_running(struct json_object *module, const struct symbols *symbo
 	put_text(module, "version", first_line(text("%s/version", dir)));
 	put_text(module, "srcversion", first_line(text("%s/srcversion", dir)));
 	put(module, "signed", NULL);
-	taint = read_file(text("%s/taint", dir), NULL);
+	taint = read_file(text("%s/taint", dir));
 	if (taint)
 		put_bool(module, "signed", !strchr(taint, 'E'));
 }
@@ -307,6 +307,8 @@ static struct json_object *slow_tables(void)
 	bool whole;
 	size_t i;
 
+	if (!is_power())
+		return slow;
 	vms = all_vms(&whole);
 	for_each(vm, vms) {
 		for_each(table, get(vm, "tables")) {
@@ -321,6 +323,7 @@ static struct json_object *slow_tables(void)
 		}
 	}
 	json_object_put(vms);
+	say_if_not_whole(whole);
 	return slow;
 }
 

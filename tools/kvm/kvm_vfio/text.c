@@ -117,46 +117,49 @@ char *at(const char *format, ...)
 	return s;
 }
 
-static char *read_all(int fd, size_t *size)
+/* No more than @most bytes */
+static char *read_all(int fd, size_t most, size_t *size)
 {
-	size_t room = 4096, used = 0;
-	char *bytes = keep(NULL, room);
+	size_t room = 0, used = 0;
+	char *bytes = NULL, *kept_bytes;
+	ssize_t n = 1;
 
-	for (;;) {
-		ssize_t n = read(fd, bytes + used, room - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return NULL;
-		used += n;
-		if (!n)
-			break;
+	while (n && used < most) {
 		if (used == room) {
-			char *more = keep(NULL, room * 2);
-
-			bytes = memcpy(more, bytes, used);
-			room *= 2;
+			room = room ? room * 2 : 4096;
+			bytes = realloc(bytes, room);
+			if (!bytes)
+				die("no memory left", NULL);
 		}
+		n = read(fd, bytes + used, (room < most ? room : most) - used);
+		if (n < 0 && errno != EINTR)
+			break;
+		used += n < 0 ? 0 : n;
 	}
-	bytes[used] = 0;
+	kept_bytes = n < 0 && errno != EINTR ? NULL : keep(bytes, used);
+	free(bytes);
 	if (size)
 		*size = used;
-	return bytes;
+	return kept_bytes;
 }
 
-char *read_file(const char *path, size_t *size)
+char *read_beginning(const char *path, size_t most, size_t *size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error;
 	char *bytes;
 
 	if (fd < 0)
 		return NULL;
-	bytes = read_all(fd, size);
+	bytes = read_all(fd, most, size);
 	error = errno;
 	close(fd);
 	errno = error;
 	return bytes;
+}
+
+char *read_file(const char *path)
+{
+	return read_beginning(path, SIZE_MAX, NULL);
 }
 
 bool read_lines(const char *path, void (*take)(char *line, void *data), void *data)
@@ -179,7 +182,7 @@ bool read_lines(const char *path, void (*take)(char *line, void *data), void *da
 
 char *first_line(const char *path)
 {
-	char *line = read_file(path, NULL);
+	char *line = read_file(path);
 
 	if (line)
 		line[strcspn(line, "\n")] = 0;
@@ -289,7 +292,7 @@ char *output_of(const char *command, const char *a)
 	pipe = popen(command, "re");
 	if (!pipe)
 		return NULL;
-	out = read_all(fileno(pipe), NULL);
+	out = read_all(fileno(pipe), SIZE_MAX, NULL);
 	status = pclose(pipe);
 	return status ? NULL : out;
 }

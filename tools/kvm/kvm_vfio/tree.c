@@ -146,7 +146,10 @@ static size_t utf8_length(const unsigned char *s)
 	return n;
 }
 
-/* Each byte that is no UTF-8 becomes U+FFFD, the replacement character. */
+/*
+ * Each byte that is no UTF-8 becomes U+FFFD, the replacement character, and so does what
+ * JSON lets pass and a terminal may take for a command: DEL, and U+0080 to U+009F.
+ */
 static char *to_utf8(const char *s)
 {
 	char *out = keep(NULL, strlen(s) * 3), *to = out;
@@ -154,13 +157,11 @@ static char *to_utf8(const char *s)
 	while (*s) {
 		size_t n = utf8_length((const unsigned char *)s);
 
-		if (n) {
+		if (n && *s != '\x7f' && !(n == 2 && *s == '\xc2' && (s[1] & 0xff) < 0xa0))
 			to = mempcpy(to, s, n);
-			s += n;
-		} else {
+		else
 			to = stpcpy(to, "\357\277\275");
-			s++;
-		}
+		s += n ? n : 1;
 	}
 	return out;
 }

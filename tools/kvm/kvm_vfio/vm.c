@@ -3,6 +3,7 @@
  * VMs, as the fdinfo of KVM-VFIO devices and of TCE tables tells of them.  See
  * Documentation/ABI/testing/procfs-kvm-vfio.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,7 +226,7 @@ static void take_table(struct json_object *vm, const struct hold *hold)
 		add(get(vm, "tables"), table);
 }
 
-static bool is_power(void)
+bool is_power(void)
 {
 	char *arch = first_line(at("/proc/sys/kernel/arch"));
 
@@ -269,6 +270,12 @@ static struct json_object *vm_of(struct process *process, const struct hold *dev
 	return vm;
 }
 
+/* It was closed, or the process has ended, since it was found. */
+static bool is_gone(const struct hold *hold)
+{
+	return !info_of_fd(hold->task, hold->fd) && (errno == ENOENT || errno == ESRCH);
+}
+
 /*
  * One for each KVM-VFIO device.  A process with several VMs may have some without one, but
  * which these are cannot be told.
@@ -281,10 +288,10 @@ struct json_object *vms_of(struct process *process)
 
 	for (h = process->holds; h < end; h++) {
 		any |= h->kind == KIND_VM;
-		if (h->kind == KIND_KVM_VFIO)
+		if (h->kind == KIND_KVM_VFIO && !is_gone(h))
 			add(vms, vm_of(process, h));
 	}
-	if (any && !length(vms))
+	if (any && !length(vms) && process->comm)
 		add(vms, vm_of(process, NULL));
 	return vms;
 }

@@ -63,13 +63,13 @@ static char *now(void)
 	return text("%s.%03ldZ", date, ts.tv_nsec / 1000000);
 }
 
-static struct json_object *event_of(const char *event, pid_t pid)
+static struct json_object *event_of(const char *event, pid_t pid, const char *name)
 {
 	struct json_object *o = new_object();
 
 	put_text(o, "time", NULL); /* when it is told */
 	put_text(o, "event", event);
-	put_text(o, "name", people_name(pid));
+	put_text(o, "name", name);
 	put_number(o, "pid", pid);
 	return o;
 }
@@ -97,7 +97,8 @@ static void tell(struct json_object *event, bool json)
 		print_tree(event);
 	else
 		printf("%s  %-9s  %s (%s)  %s\n", get_text(event, "time"),
-		       get_text(event, "event"), name ? plain(name) : "gone",
+		       get_text(event, "event"),
+		       name ? plain(name) : kernel_pids() ? "gone" : "?",
 		       get_text(event, "pid"), details(event));
 	if (fflush(stdout))
 		ended = true;
@@ -169,10 +170,11 @@ static struct json_object *fields_of(char *s)
 
 static struct json_object *event_of_fields(const char *name, struct json_object *fields)
 {
+	pid_t pid = atoi(get_text(fields, "pid"));
 	struct json_object *event;
 
-	event = event_of(!strcmp(name, "tce_fallback") ? "fallback" : name,
-			 atoi(get_text(fields, "pid")));
+	event = event_of(!strcmp(name, "tce_fallback") ? "fallback" : name, pid,
+			 kernel_pids() ? people_name(pid) : NULL);
 	if (has(fields, "dev"))
 		put_file(event, get_text(fields, "group"), get_text(fields, "dev"));
 	json_object_object_foreach(fields, key, value) {
@@ -226,8 +228,10 @@ static void take_lines(char *s, bool json)
 {
 	char *line, *rest;
 
-	for (line = strtok_r(s, "\n", &rest); line && !ended; line = strtok_r(NULL, "\n", &rest))
+	for (line = strtok_r(s, "\n", &rest); line && !ended; line = strtok_r(NULL, "\n", &rest)) {
 		take_line(line, json);
+		forget_since(NULL);
+	}
 }
 
 /* The kernel gives whole lines to a reader with room for them. */
@@ -241,7 +245,6 @@ static void follow(int fd, bool json)
 		if (n > 0) {
 			bytes[n] = 0;
 			take_lines(bytes, json);
-			forget_since(NULL);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			return;
 		}
@@ -295,10 +298,11 @@ static bool watch_traces(const char *tracing, bool json)
  */
 static void file_facts(struct json_object *facts, struct json_object *vm, pid_t pid)
 {
+	const char *name = get_text(vm, "name");
 	struct json_object *event, *file;
 
 	for_each(file, get(vm, "files")) {
-		event = event_of("add", pid);
+		event = event_of("add", pid, name);
 		put_text(event, "file", file_name(file));
 		if (has(file, "coherent"))
 			put_bool(event, "noncoherent", is_false(file, "coherent"));
@@ -307,25 +311,26 @@ static void file_facts(struct json_object *facts, struct json_object *vm, pid_t 
 	}
 	if (!is_false(vm, "coherent"))
 		return;
-	event = event_of("coherency", pid);
+	event = event_of("coherency", pid, name);
 	put_bool(event, "noncoherent", true);
 	put(facts, text("%d %s noncoherent", pid, get_text(vm, "device_fd")), event);
 }
 
-static void table_facts(struct json_object *facts, struct json_object *table, pid_t pid)
+static void table_facts(struct json_object *facts, struct json_object *table, pid_t pid,
+			const char *name)
 {
 	struct json_object *event, *attached;
 	const char *liobn = get_text(table, "liobn");
 
 	for_each(attached, get(table, "groups")) {
-		event = event_of("attach", pid);
+		event = event_of("attach", pid, name);
 		put_text(event, "liobn", liobn);
 		put(event, "group", json_object_get(get(attached, "group")));
 		put(facts, text("%d attach %s %s", pid, liobn, get_text(attached, "group")),
 		    event);
 	}
 	json_object_object_foreach(get(table, "left_by_reason"), key, count) {
-		event = event_of("fallback", pid);
+		event = event_of("fallback", pid, name);
 		put_text(event, "liobn", liobn);
 		put_text(event, "reason", left_reason(key));
 		put_number(event, "hypercalls", json_object_get_uint64(count));
@@ -336,6 +341,7 @@ static void table_facts(struct json_object *facts, struct json_object *table, pi
 /* Where the kernel tells nothing of VMs: nodes and devices of VFIO that are open */
 static void hold_facts(struct json_object *facts, const struct process *process)
 {
+	const char *name = NULL;
 	const struct hold *h;
 
 	for (h = process->holds; h < process->holds + process->nr_holds; h++) {
@@ -343,7 +349,8 @@ static void hold_facts(struct json_object *facts, const struct process *process)
 
 		if ((h->kind != KIND_NODE && h->kind != KIND_DEVICE) || h->fd < 0)
 			continue;
-		event = event_of("open", process->pid);
+		name = name ? name : people_name(process->pid);
+		event = event_of("open", process->pid, name);
 		put_text(event, "file", h->device ? h->device : h->path);
 		put_number(event, "fd", h->fd);
 		put(facts, text("%d open %d %s", process->pid, h->fd, h->path), event);
@@ -353,13 +360,16 @@ static void hold_facts(struct json_object *facts, const struct process *process)
 static void take_facts(struct process *process, void *facts)
 {
 	struct json_object *vms = vms_of(process), *vm, *table;
+	bool told = length(vms);
 
 	for_each(vm, vms) {
+		told &= has(vm, "files");
 		file_facts(facts, vm, process->pid);
 		for_each(table, get(vm, "tables"))
-			table_facts(facts, table, process->pid);
+			table_facts(facts, table, process->pid, get_text(vm, "name"));
 	}
-	hold_facts(facts, process);
+	if (!told)
+		hold_facts(facts, process);
 	json_object_put(vms);
 }
 

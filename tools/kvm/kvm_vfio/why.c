@@ -15,6 +15,7 @@
  * struct search - for those who hold a device, or any device of a group
  * @group: its number, NULL if the device has none
  * @device: its name, NULL if a group is asked for
+ * @siblings: look for those who hold another device of its group, too
  * @members: all devices of the group
  * @vms: that hold it
  * @processes: that certainly have it open or mapped
@@ -24,6 +25,7 @@
  */
 struct search {
 	const char *group, *device;
+	bool siblings;
 	struct json_object *members, *vms, *processes, *perhaps, *in_flight;
 	bool untold;
 };
@@ -93,7 +95,7 @@ static bool is_wanted(const struct search *search, const char *name)
 
 	if (!name)
 		return false;
-	if (search->device)
+	if (search->device && !search->siblings)
 		return !strcmp(name, search->device);
 	for_each(member, search->members)
 		if (!strcmp(name, get_text(member, "name")))
@@ -291,14 +293,14 @@ static bool is_busy(const char *group)
 	return busy;
 }
 
-static bool is_held_by_vm(const struct search *search)
+static bool is_held(const struct search *search)
 {
 	struct json_object *vm;
 
 	for_each(vm, search->vms)
 		if (!is_revoked(get(vm, "file")))
 			return true;
-	return false;
+	return length(search->processes);
 }
 
 static bool is_viable(const struct search *search)
@@ -339,7 +341,7 @@ static void advise_vm(struct json_object *advice, struct json_object *vm)
 {
 	const char *name = get_text(vm, "name"), *maker = get_text(vm, "vm_pid");
 
-	if (maker && !exists(at("/proc/%s", maker)))
+	if (maker && kernel_pids() && !exists(at("/proc/%s", maker)))
 		advise(advice,
 		       "VM of process %s, which is gone: process %s keeps it. End that one",
 		       maker, get_text(vm, "pid"));
@@ -428,13 +430,17 @@ static struct json_object *advice_of(const struct search *search, bool busy)
 static struct json_object *answer(struct search *search, const char *asked, bool whole)
 {
 	struct json_object *tree = new_object();
-	bool held = is_held_by_vm(search) || length(search->processes), busy = false;
+	bool held = is_held(search), busy = !held && whole && is_busy(search->group);
 
-	if (!held && whole) {
-		busy = is_busy(search->group);
-		if (busy && !length(search->perhaps))
-			visit_processes(take_in_flight, search);
+	/* A group is busy, too, while the cdev of any of its devices is open. */
+	if (busy && search->device && !length(search->perhaps)) {
+		search->siblings = true;
+		visit_processes(take, search);
+		held = is_held(search);
+		busy = !held;
 	}
+	if (busy && !length(search->perhaps))
+		visit_processes(take_in_flight, search);
 	put_text(tree, "asked", asked);
 	put(tree, "held", NULL);
 	if (held || whole)
@@ -508,14 +514,19 @@ static bool processes_text(struct json_object *processes)
 	bool untold = false;
 
 	for_each(process, processes) {
-		char *all = "";
+		const char *comma = "";
 
+		printf("  PID %s, %s: ", get_text(process, "pid"),
+		       plain(get_text(process, "process")));
 		for_each(hold, get(process, "holds")) {
-			all = text("%s%s%s", all, *all ? ", " : "", hold_text(hold));
+			const void *before = newest();
+
+			printf("%s%s", comma, plain(hold_text(hold)));
+			comma = ", ";
 			untold |= !has(hold, "device") && starts(get_text(hold, "path"), "anon");
+			forget_since(before);
 		}
-		printf("  PID %s, %s: %s\n", get_text(process, "pid"),
-		       plain(get_text(process, "process")), plain(all));
+		puts("");
 	}
 	return untold;
 }
