@@ -144,27 +144,6 @@ int vfio_external_call_group(struct vfio_external_user *user,
 }
 
 /**
- * vfio_external_in_use - Does a live external user hold the group?
- * @group: the group
- *
- * For a group on an iommufd, which has no count of its users.
- *
- * Context: Process context.  The caller holds @group->group_lock.
- * Return: true if there is one.
- */
-bool vfio_external_in_use(struct vfio_group *group)
-{
-	struct vfio_external_user *user;
-
-	lockdep_assert_held(&group->group_lock);
-
-	/* All of them die at once, and no new ones come after that. */
-	user = list_first_entry_or_null(&group->external_users,
-					struct vfio_external_user, node);
-	return user && !user->dead;
-}
-
-/**
  * vfio_external_revoke - The host takes a group back from its external users
  * @group: the group, whose last device is leaving VFIO
  *

@@ -510,7 +510,7 @@ static int vfio_group_ioctl_unset_container(struct vfio_group *group)
 		vfio_group_detach_container(group);
 	}
 	if (group->iommufd) {
-		if (vfio_external_in_use(group))
+		if (group->iommu_group && !list_empty(&group->external_users))
 			return -EBUSY;
 		iommufd_ctx_put(group->iommufd);
 		group->iommufd = NULL;

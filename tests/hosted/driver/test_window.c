@@ -351,6 +351,9 @@ TEST(each_pe, "the PE of each group in turn, with nothing locked")
 	leave(1);
 	last = NULL;
 	EXPECT(next_is(&last, NULL));
+	/* With nobody left, nobody is left out. */
+	last = &groups[1];
+	EXPECT(!tce_iommu_next_pe(&container, &last, &pe));
 }
 
 void fake_end(void)

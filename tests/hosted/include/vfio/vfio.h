@@ -88,7 +88,6 @@ bool vfio_iommu_use_coherent(struct vfio_iommu_use *use);
 const char *vfio_group_protection(struct vfio_group *group);
 int vfio_group_preregistered(struct vfio_group *group);
 void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm);
-bool vfio_external_in_use(struct vfio_group *group);
 void vfio_external_revoke(struct vfio_group *group);
 #else
 static inline struct vfio_group *vfio_group_from_file(struct file *file)
