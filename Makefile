@@ -134,6 +134,7 @@ modules:
 ## make debug-kernel   the kernel of the lab machines x86-*debug, 7.3: build/7.3/debug-x86_64/
 ##   DEBUG="ppc64le ppc64le-64k"
 ##                       those of power9-debug and power9-debug-64k, 6.12
+##   DEBUG=x86_64-kcsan  that of x86-smp-kcsan, 7.3
 ##   DEBUG=arm64         that of arm64-debug, 7.3
 DEBUG ?= x86_64
 .PHONY: debug-kernel
