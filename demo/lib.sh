@@ -116,6 +116,26 @@ power_guest() {
 	ln -sf "$KERNEL_ppc64le" "$dir/vmlinux"
 }
 
+# guest_test NAME OPTION... [-- COMMAND]: run tests/qemu/NAME.inside, or this, in a lab machine
+# with these options, which has what is in $dir: QEMU and a guest
+guest_test() {
+	name=$1
+	shift
+	case " $* " in *" -- "*) ;; *) set -- "$@" -- "./$name.inside" ;; esac
+	"$top/tests/lab/run" --initrd "$dir/qemu.cpio" \
+		-f "$dir/vmlinux" -f "$dir/guest.cpio" -f "$top/demo/guest.sh" \
+		-f "$top/tests/ktap.sh" -f "$top/tests/qemu/inside.sh" \
+		-f "$top/tests/qemu/$name.inside" "$@"
+}
+
+# virtio_card NETDEV-OPTIONS: QEMU's arguments for a third card of an x86 or arm64 machine,
+# 0000:03:00.0.  It has a function level reset, and the cloud kernels a driver for it.
+virtio_card() {
+	echo "-device pcie-root-port,id=port2,bus=pcie.0,addr=5,chassis=3,slot=3" \
+		"-netdev user,id=net2${1:+,$1}" \
+		"-device virtio-net-pci,netdev=net2,bus=port2,iommu_platform=on,romfile="
+}
+
 # power_test NAME MODULES SECONDS: run tests/qemu/NAME.inside in the machine for which
 # power_guest was called last.  Its emulated host bridges tell of DMA for which they find no
 # entry; there must be none.
@@ -123,11 +143,7 @@ power_test() {
 	refused=$dir/refused
 	status=0
 	rm -f "$refused"
-	"$top/tests/lab/run" -m power9 -k "$2" -t "$3" --initrd "$dir/qemu.cpio" \
-		--qemu "-d guest_errors -D $refused" \
-		-f "$dir/vmlinux" -f "$dir/guest.cpio" -f "$top/demo/guest.sh" \
-		-f "$top/tests/ktap.sh" -f "$top/tests/qemu/inside.sh" \
-		-f "$top/tests/qemu/$1.inside" \
+	guest_test "$1" -m power9 -k "$2" -t "$3" --qemu "-d guest_errors -D $refused" \
 		-- "OUTER_QEMU=$(major_version qemu-system-ppc64) ./$1.inside" ||
 		status=$?
 	[ -s "$refused" ] || die "QEMU wrote no log" "see $refused"

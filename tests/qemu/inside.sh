@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 #
-# Shared by what runs inside the lab machines.  Comes after ktap.sh.
+# Shared by what runs inside the lab machines.  Comes after guest.sh and ktap.sh.
 
 tracing=/sys/kernel/tracing
 [ -e $tracing/kprobe_events ] || tracing=/sys/kernel/debug/tracing
@@ -10,6 +10,32 @@ tracing=/sys/kernel/tracing
 checked() {
 	read -r up _ </proc/uptime
 	result "$1" "at $up s"
+}
+
+# For the kernel of an x86 guest.  Its clock tick is made cheap, because on a busy host a nested
+# guest under KASAN could spend all its time in it.
+# shellcheck disable=SC2034 # for the tests
+x86_append="console=ttyS0 panic=-1 quiet nohz=off highres=off lapic=notscdeadline $x86_guest_append"
+
+# bind BDF...: to vfio-pci; $group is that of the last one
+bind() {
+	for bdf; do
+		group=$(vfio-bind "$bdf" | sed -n 's/.* group //p')
+		[ "$group" ] || wrong "$bdf cannot be bound to vfio-pci"
+	done
+}
+
+# in_use yes|no: can another process open the group?
+in_use() {
+	if (exec 3<>"/dev/vfio/$group") 2>/dev/null; then said=no; else said=yes; fi
+	[ $said = "$1" ] || wrong "the group is in use: $said"
+}
+
+# holders: the processes in whose fdinfo there is a KVM-VFIO device, and how many files it holds
+holders() {
+	for info in /proc/[0-9]*/fdinfo/*; do
+		sed -n "s|^files:\t|${info#/proc/} |p" "$info" 2>/dev/null
+	done | sed 's|/fdinfo/[0-9]*||'
 }
 
 # For answered, if there is no other probe
@@ -46,6 +72,29 @@ console() {
 	done <&4
 	said=
 	[ "$1" = end ] || wrong "the guest's console ends before $1"
+}
+
+# echoes NUMBER: so many packets of the guest come back
+echoes() {
+	echo "echo $1" >&5
+	console guest-echo
+	echo "# $said"
+	case $said in
+	*"guest-echo $1 of $1,"*) ;;
+	*) wrong "${said:-no echo}" ;;
+	esac
+}
+
+# lease NAME: the guest has one over this card
+lease() {
+	echo "lease $1" >&5
+	console guest-lease
+}
+
+poweroff_guest() {
+	echo poweroff >&5
+	console end
+	wait "$qemu_pid" || wrong "QEMU ends with status $?"
 }
 
 # event WORD: read what the monitor says up to this word
