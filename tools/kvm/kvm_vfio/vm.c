@@ -233,14 +233,13 @@ bool is_power(void)
 	return arch && starts(arch, "ppc");
 }
 
-/* A VM that the process has, with its KVM-VFIO device if it is not NULL */
-static struct json_object *vm_of(struct process *process, const struct hold *device)
+/* A VM that the process has, with its KVM-VFIO device and the fdinfo of that, if not NULL */
+static struct json_object *vm_of(struct process *process, const struct hold *device, char *info)
 {
 	static const char *const keys[] = { "device_fd", "vm", "vm_pid", "coherent", "noncoherent",
 					    "more_files" };
 	struct json_object *vm = new_object(), *fds = new_array();
 	const struct hold *h, *end = process->holds + process->nr_holds;
-	char *info = device ? info_of_fd(device->task, device->fd) : NULL;
 	size_t i;
 
 	put_text(vm, "name", people_name(process->pid));
@@ -270,12 +269,6 @@ static struct json_object *vm_of(struct process *process, const struct hold *dev
 	return vm;
 }
 
-/* It was closed, or the process has ended, since it was found. */
-static bool is_gone(const struct hold *hold)
-{
-	return !info_of_fd(hold->task, hold->fd) && (errno == ENOENT || errno == ESRCH);
-}
-
 /*
  * One for each KVM-VFIO device.  A process with several VMs may have some without one, but
  * which these are cannot be told.
@@ -285,14 +278,19 @@ struct json_object *vms_of(struct process *process)
 	const struct hold *h, *end = process->holds + process->nr_holds;
 	struct json_object *vms = new_array();
 	bool any = false;
+	char *info;
 
 	for (h = process->holds; h < end; h++) {
 		any |= h->kind == KIND_VM;
-		if (h->kind == KIND_KVM_VFIO && !is_gone(h))
-			add(vms, vm_of(process, h));
+		if (h->kind != KIND_KVM_VFIO)
+			continue;
+		info = info_of_fd(h->task, h->fd);
+		/* Or it was closed, or the process has ended, since it was found. */
+		if (info || (errno != ENOENT && errno != ESRCH))
+			add(vms, vm_of(process, h, info));
 	}
 	if (any && !length(vms) && process->comm)
-		add(vms, vm_of(process, NULL));
+		add(vms, vm_of(process, NULL, NULL));
 	return vms;
 }
 

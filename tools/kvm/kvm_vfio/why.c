@@ -435,6 +435,9 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 	/* A group is busy, too, while the cdev of any of its devices is open. */
 	if (busy && search->device && !length(search->perhaps)) {
 		search->siblings = true;
+		/* Those that hold it in name only come again. */
+		json_object_put(search->vms);
+		search->vms = new_array();
 		visit_processes(take, search);
 		held = is_held(search);
 		busy = !held;
