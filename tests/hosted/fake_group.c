@@ -12,7 +12,7 @@
 #include "test.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
-/* The data of an IOMMU driver: patches/common/0005 counts its users. */
+/* The data of an IOMMU driver: a patch of ours counts its users. */
 struct vfio_iommu_use {
 	int refs;
 	int type;

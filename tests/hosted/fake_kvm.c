@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* KVM core (kvm_main.c with patches/common/0001) and the TCE tables of POWER */
+/* KVM core (kvm_main.c as it is with our patches) and the TCE tables of POWER */
 #include <stdio.h>
 #include <stdlib.h>
 

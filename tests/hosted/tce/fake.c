@@ -128,7 +128,7 @@ void kvm_put_kvm(struct kvm *kvm)
 		SHIM_FAIL("the VM is put too often");
 }
 
-/* As patches/common/0018 has it */
+/* As ours has it */
 static void kvm_arch_flush_shadow_memslot(void)
 {
 	synchronize_rcu_expedited();

@@ -53,7 +53,7 @@ struct kvm_device {
 	struct list_head vm_node;
 };
 
-/* release_unlocked, show_fdinfo: see patches/common/0001 and 0013 */
+/* release_unlocked, show_fdinfo: see the patches of ours for kvm_host.h */
 struct kvm_device_ops {
 	const char *name;
 	int (*create)(struct kvm_device *dev, u32 type);
