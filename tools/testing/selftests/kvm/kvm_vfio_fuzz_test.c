@@ -228,14 +228,17 @@ static int run_map(const struct op *op)
 	int fd = slot_fd(op->a), ret;
 
 #ifdef __KVM_HAVE_SPAPR_TCE
+	int unregister;
+
 	ret = __vfio_memory_register(fd, buffer, BUFFER_SIZE);
 	if (ret)
 		return ret;
 	ret = __vfio_dma_map(fd, buffer, VFIO_TEST_IOVA, BUFFER_SIZE);
 	if (!ret)
 		ret = __vfio_dma_unmap(fd, VFIO_TEST_IOVA, BUFFER_SIZE);
+	unregister = __vfio_memory_unregister(fd, buffer, BUFFER_SIZE);
 	if (!ret)
-		ret = __vfio_memory_unregister(fd, buffer, BUFFER_SIZE);
+		ret = unregister;
 #else
 	ret = op->kind == OP_MAP ?
 		__vfio_dma_map(fd, buffer, VFIO_TEST_IOVA, BUFFER_SIZE) :

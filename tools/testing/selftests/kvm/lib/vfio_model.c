@@ -151,6 +151,7 @@ struct model_stats model_stats;
 static struct state *possible, *visited, before;
 static unsigned int nr_possible, nr_visited;
 static unsigned int *buckets, *bucket_used;
+static bool own_windows;	/* in an LPAR each group has, so they cannot be shared */
 static struct plan plans[RUNS][MODEL_OPS];
 static const struct plan *current[RUNS];
 
@@ -407,6 +408,8 @@ static int do_set_container(struct model *m, const struct op *op,
 		return -ENODEV;
 	if (!is_kind(m, run->b, FILE_CONTAINER))
 		return -EBADFD;
+	if (own_windows && (m->file[run->b].flags & CONTAINER_MAPPED))
+		return -EPERM;
 	group->link = run->b;
 	m->file[run->b].users++;
 	return 0;
@@ -463,7 +466,13 @@ static int do_map(struct model *m, const struct op *op, const struct run *run)
 		return wrong_file(m, op, run->a);
 	if (!(container->flags & CONTAINER_IOMMU))
 		return -EINVAL;
-#ifndef __KVM_HAVE_SPAPR_TCE
+#ifdef __KVM_HAVE_SPAPR_TCE
+	if (own_windows && container->users > 1)
+		return -EPERM;
+	/* What is mapped is unmapped right away, but the window stays. */
+	if (own_windows)
+		container->flags |= CONTAINER_MAPPED;
+#else
 	if (op->kind == OP_UNMAP && !(container->flags & CONTAINER_MAPPED))
 		return -ENOENT;
 	if (op->kind == OP_MAP && (container->flags & CONTAINER_MAPPED))
@@ -1208,6 +1217,7 @@ void model_reset(void)
 	struct model *m;
 	unsigned int i;
 
+	own_windows = vfio_in_lpar();
 	if (!possible)
 		alloc_states();
 	m = &possible[0].model;
