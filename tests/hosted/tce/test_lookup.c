@@ -115,3 +115,15 @@ TEST(walk_end, "a region ends in the middle of a large page: that is not mapped"
 	EXPECT_EQ(world_stuff(&w, 0, 0, 2), H_SUCCESS);
 	EXPECT_EQ(region_nr(4)->mapped, 1);
 }
+
+/* All of it is in one page of the host, but the hardware could not have it from there. */
+TEST(walk_within, "a large page of the guest begins within one of the host: that is not mapped")
+{
+	const struct shape shape = { 20, 0, 70, 1, { 20 }, { 0 } };
+	struct world w = world_new(&shape, 1);
+
+	region_new(UA_END, 4 * MB, 21);
+	vm_slot(w.kvm, 5, GPA_WALK, 2 * MB, UA_END + PAGE_64K, 0);
+	EXPECT_EQ(world_put(&w, 0, GPA_WALK | RW), H_TOO_HARD);
+	EXPECT_EQ(region_nr(4)->mapped, 1);
+}
