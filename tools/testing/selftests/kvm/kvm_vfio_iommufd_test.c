@@ -33,6 +33,7 @@
 #include "kselftest_harness.h"
 #include "vfio_hold.h"
 #include "vfio_probe.h"
+#include "vfio_show.h"
 #include "vfio_util.h"
 
 #define BUFFER_SIZE	(1024 * 1024UL)
@@ -362,6 +363,29 @@ TEST_F(cdev, del_before_bind)
 	hold(self->holder.dev, self->cdev);
 	EXPECT_EQ(0, __kvm_vfio_del(self->holder.dev, self->cdev));
 	EXPECT_EQ(0U, cdev_bind(self->cdev, self->iommufd));
+}
+
+static void expect_shown(struct __test_metadata *_metadata, int dev, const char *protection)
+{
+	static struct vfio_show show;
+	unsigned int record;
+
+	vfio_show_fd(dev, &show);
+	ASSERT_EQ(1U, vfio_show_count(&show, "cdev", NULL));
+	record = vfio_show_count(&show, "state", "held");
+	ASSERT_EQ(1U, record);
+	EXPECT_STREQ(protection, vfio_show_get(&show, record, "protection"));
+	EXPECT_EQ(0U, vfio_show_number(&show, record, "users"));
+	EXPECT_TRUE(!vfio_show_wrong(&show));
+}
+
+/* Contract 8.1: what fdinfo says of a cdev, before and after BIND */
+TEST_F(cdev, shown)
+{
+	hold(self->holder.dev, self->cdev);
+	expect_shown(_metadata, self->holder.dev, "none");
+	cdev_bind(self->cdev, self->iommufd);
+	expect_shown(_metadata, self->holder.dev, "iommufd");
 }
 
 /*
