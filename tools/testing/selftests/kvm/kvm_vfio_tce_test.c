@@ -806,6 +806,44 @@ TEST_F(attached, second_window)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
+/* Contract 4.27, 4.29: more entries of the hardware than change without a break */
+TEST_F(attached, entry_in_pieces)
+{
+	const uint64_t page = 4 * MIB;
+	const long each = page >> SHIFT;
+	void *half = self->vm.memory + PAGE_REST(0);
+	long ret = vfio_in_lpar() ? PPC64_TO_USER : H_SUCCESS;
+	long mapped = vfio_in_lpar() ? 0 : each;
+	int table;
+
+	tce_window_remove(self->container, 0);
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, 4 * page));
+	table = tce_table(self->vm.fd, LIOBN2, 22, 0, 4);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
+	ASSERT_EQ(0, __vfio_memory_register(self->container, half, page / 2));
+
+	EXPECT_EQ(ret, h_put_tce(&self->vcpu, LIOBN2, 0, TCE_RW));
+	EXPECT_EQ(mapped, MAPPED_A(self));
+	/* Only what is not mapped can be mapped. */
+	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN2, 0, page | TCE_RW));
+	EXPECT_EQ(mapped, MAPPED_A(self));
+	tce_list_set(&self->vm, LIST, 0, page | TCE_RW);
+	tce_list_set(&self->vm, LIST, 1, REGION_B | TCE_READ);
+	EXPECT_EQ(ret, h_put_tce_indirect(&self->vcpu, LIOBN2, page, LIST, 2));
+	EXPECT_EQ(2 * mapped, MAPPED_A(self));
+	EXPECT_EQ(mapped, MAPPED_B(self));
+	/* The second half cannot be mapped, so the first one is not, either. */
+	EXPECT_EQ(PPC64_TO_USER, h_put_tce(&self->vcpu, LIOBN2, 3 * page, PAGE_REST(0) | TCE_RW));
+	EXPECT_EQ(0, tce_region_mapped(self->container, half, page / 2));
+	EXPECT_EQ(0U, entry_of(&self->vcpu, LIOBN2, 3 * page));
+
+	EXPECT_EQ(ret, h_stuff_tce(&self->vcpu, LIOBN2, page, 0, 2));
+	EXPECT_EQ(mapped, MAPPED_A(self));
+	EXPECT_EQ(0, MAPPED_B(self));
+	EXPECT_EQ(ret, h_put_tce(&self->vcpu, LIOBN2, 0, 0));
+	EXPECT_EQ(0, MAPPED_A(self));
+}
+
 TEST_F(attached, window_with_levels)
 {
 	uint64_t start, ioba;
