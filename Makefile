@@ -83,6 +83,11 @@ check-hosted: deps
 coverage: deps
 	@tests/hosted/coverage
 
+## make coverage-lab   which lines the tests in lab machines take, in real kernels
+.PHONY: coverage-lab
+coverage-lab: deps
+	@tests/lab/coverage
+
 ## make check-stock    the same tests on Debian's modules: known defects must show
 .PHONY: check-stock
 check-stock: deps
@@ -135,6 +140,7 @@ modules:
 ##   DEBUG="ppc64le ppc64le-64k"
 ##                       those of power9-debug and power9-debug-64k, 6.12
 ##   DEBUG=x86_64-kcsan  that of x86-smp-kcsan, 7.3
+##   DEBUG=x86_64-gcov   that of x86-gcov, 7.3; ppc64le-gcov that of power9-gcov, 6.12
 ##   DEBUG=arm64         that of arm64-debug, 7.3
 DEBUG ?= x86_64
 .PHONY: debug-kernel
