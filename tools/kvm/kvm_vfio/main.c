@@ -65,7 +65,7 @@ static void parse(struct options *options, int argc, char **argv)
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":hi:", known, NULL)) >= 0) {
+	while ((c = getopt_long_only(argc, argv, ":", known, NULL)) >= 0) {
 		switch (c) {
 		case 'j':
 			options->json = true;
