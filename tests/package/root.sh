@@ -258,7 +258,7 @@ nothing_left() {
 		[ -z "$(find "$root/lib/modules/$one/updates" -type f 2>/dev/null)" ]
 	done
 	initramfs_has kernel
-	for gone in var/lib/dkms/kvm-vfio usr/src/kvm-vfio-* usr/sbin/kvm-vfio usr/share/dkms/modules_to_force_install/kvm-vfio; do
+	for gone in var/lib/kvm-vfio-dkms.changed var/lib/dkms/kvm-vfio usr/src/kvm-vfio-* usr/sbin/kvm-vfio usr/share/dkms/modules_to_force_install/kvm-vfio; do
 		# shellcheck disable=SC2086,SC2144
 		[ ! -e "$root"/$gone ]
 	done
