@@ -369,8 +369,9 @@ static bool tce_is_attached(const struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	list_for_each_entry(attachment, &link->attachments, node)
-		if (attachment->holder == holder)
+	/* A holder has a few links, but a link can have many holders. */
+	list_for_each_entry(attachment, &holder->attachments, holder_node)
+		if (attachment->link == link)
 			return true;
 	return false;
 }
@@ -431,8 +432,8 @@ static bool tce_window_fits(struct kvmppc_tce_table *table,
 }
 
 /*
- * The window of the group that fits, pinned.  Whoever removes one takes it out of
- * the slots and waits for RCU before it lets go.
+ * The window of the group that fits, pinned.  The container takes one out of the slots and
+ * waits for RCU before it lets go.
  */
 static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
 					  struct iommu_table_group *group)
@@ -663,9 +664,11 @@ static void tce_table_free(struct kvmppc_tce_table *table)
 {
 	unsigned long i, pages = tce_table_pages(table->size);
 
-	for (i = 0; i < pages; i++)
+	for (i = 0; i < pages; i++) {
 		if (table->pages[i])
 			__free_page(table->pages[i]);
+		cond_resched();
+	}
 	kvfree(table);
 }
 
@@ -794,29 +797,39 @@ tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	return table;
 }
 
-/* The file comes first, the fd last: nothing can fail once others see either. */
-static int tce_table_publish(struct kvmppc_tce_table *table)
+/* The table goes with the file from now on. */
+static struct file *tce_table_file(struct kvmppc_tce_table *table)
 {
-	struct file *file;
-	int fd;
+	struct file *file = anon_inode_getfile("kvm-spapr-tce", &tce_table_fops,
+					       table, O_RDWR);
 
-	guard(mutex)(&tce_mutex);
+	if (!IS_ERR(file))
+		kvm_get_kvm(table->kvm);
+	return file;
+}
 
-	if (kvmppc_tce_find(table->kvm, table->liobn))
-		return -EBUSY;
-	fd = get_unused_fd_flags(O_CLOEXEC);
+/* Allocates nothing with tce_mutex, for which other VMs may wait.  Nothing fails after it. */
+static int tce_table_publish(struct kvmppc_tce_table *table, struct file *file)
+{
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+
 	if (fd < 0)
-		return fd;
-	file = anon_inode_getfile("kvm-spapr-tce", &tce_table_fops, table,
-				  O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
-	kvm_get_kvm(table->kvm);
+		goto put_file;
+	mutex_lock(&tce_mutex);
+	if (kvmppc_tce_find(table->kvm, table->liobn))
+		goto put_fd;
 	hash_add_rcu(tce_tables, &table->node,
 		     tce_table_key(table->kvm, table->liobn));
+	mutex_unlock(&tce_mutex);
 	fd_install(fd, file);
+	return fd;
+
+put_fd:
+	mutex_unlock(&tce_mutex);
+	put_unused_fd(fd);
+	fd = -EBUSY;
+put_file:
+	fput(file);
 	return fd;
 }
 
@@ -839,6 +852,7 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 				  struct kvm_create_spapr_tce_64 *args)
 {
 	struct kvmppc_tce_table *table;
+	struct file *file;
 	u64 end;
 	int ret;
 
@@ -852,12 +866,13 @@ int kvm_vm_ioctl_create_spapr_tce(struct kvm *kvm,
 	if (ret)
 		return ret;
 	table = tce_table_create(kvm, args);
-	ret = table ? tce_table_publish(table) : -ENOMEM;
-	if (ret < 0) {
+	file = table ? tce_table_file(table) : ERR_PTR(-ENOMEM);
+	if (IS_ERR(file)) {
 		kvfree(table);
 		account_locked_vm(kvm->mm, tce_table_locked(args->size), false);
+		return PTR_ERR(file);
 	}
-	return ret;
+	return tce_table_publish(table, file);
 }
 
 /**

@@ -298,7 +298,7 @@ TEST(clear, "what is cleared: killed, then uncounted; what somebody else has unm
 	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, 5), 5);
 	EXPECT_STR(log_stop(), "");
 	/* As many as can be under one hold of the lock, or in one level */
-	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, ENTRIES), 512);
+	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 100, ENTRIES), 64);
 	tbl.it_indirect_levels = 1;
 	tbl.it_level_size = 64;
 	EXPECT_EQ(tce_iommu_clear_piece(&container, &tbl, 160, ENTRIES), 4);

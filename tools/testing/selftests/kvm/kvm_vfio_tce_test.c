@@ -783,6 +783,19 @@ TEST_F(attached, set_after_window_is_removed)
 		  __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
 }
 
+TEST_F(attached, defect17_window_that_is_not_made)
+{
+	long locked = locked_kib();
+	uint64_t start;
+	int ret = __tce_window_create(self->container, 16, 16 * WINDOW, 2, &start);
+
+	/* Firmware makes windows of one level only. */
+	ASSERT_EQ(vfio_in_lpar() ? -EINVAL : 0, ret);
+	if (!ret)
+		ASSERT_EQ(0, __tce_window_remove(self->container, start));
+	EXPECT_EQ(locked, locked_kib());
+}
+
 TEST_F(attached, second_window)
 {
 	uint64_t start = tce_window_create(self->container, 16, 16 * WINDOW);
