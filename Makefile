@@ -113,7 +113,7 @@ lint: deps
 	@$(MAKE) modules
 	@scripts/lint
 
-## make deb            the Debian package kvm-vfio-dkms: build/deb/
+## make deb            the Debian packages kvm-vfio-dkms and kvm-vfio-utils: build/deb/
 .PHONY: deb
 deb: deps
 	@scripts/deb

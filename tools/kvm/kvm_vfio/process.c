@@ -131,8 +131,9 @@ const char *people_name(pid_t pid)
 	return name;
 }
 
-/* /dev/vfio/7, noiommu-7 or devices/vfio0, also of a node that was removed, as io_uring
- * has it, too
+/*
+ * /dev/vfio/7, noiommu-7, devices/vfio0 or devices/noiommu-vfio0, also of a node that was
+ * removed, as io_uring has it, too
  */
 static bool is_node_path(const char *path)
 {
@@ -146,6 +147,8 @@ static bool is_node_path(const char *path)
 		name += strlen("noiommu-");
 	else if (starts(name, "devices/vfio"))
 		name += strlen("devices/vfio");
+	else if (starts(name, "devices/noiommu-vfio"))
+		name += strlen("devices/noiommu-vfio");
 	n = strspn(name, "0123456789");
 	name += n;
 	return n && (!*name || !strcmp(name, " (deleted)") || !strcmp(name, "\\040(deleted)"));
@@ -269,7 +272,7 @@ static void hold(struct process *process, struct hold hold)
 	process->holds[process->nr_holds++] = hold;
 }
 
-/* Linux 6.16 and later tell which device it is. */
+/* Later kernels, 7.2 for one, tell which device it is. */
 static const char *device_of(pid_t task, int fd)
 {
 	char *s = info_of_fd(task, fd);

@@ -160,8 +160,8 @@ static bool is(struct json_object *o, const char *key, const char *value)
 
 /* What is found out about all modules: lists of names */
 struct judgement {
-	const char *bad, *unknown, *old, *early;
-	bool lacking, builtin, temporary, known;
+	const char *bad, *builtin, *unknown, *old, *early;
+	bool lacking, temporary, known;
 };
 
 static void list_name(const char **list, struct json_object *module)
@@ -178,8 +178,9 @@ static void judge(struct judgement *j, struct json_object *module)
 	if (!what)
 		return;
 	j->known = true;
-	j->builtin |= !strcmp(what, "built-in");
-	if (!strcmp(what, "unknown")) {
+	if (!strcmp(what, "built-in")) {
+		list_name(&j->builtin, module);
+	} else if (!strcmp(what, "unknown")) {
 		if (strcmp(get_text(module, "name"), "vfio_iommu_spapr_tce"))
 			list_name(&j->unknown, module);
 	} else if (strcmp(what, "ours")) {
@@ -203,12 +204,12 @@ static char *advice_of(const struct judgement *j, const char *release)
 	static const char early[] = "and loads it first: update-initramfs -u -k";
 
 	if (j->builtin)
-		return text("this kernel has %s built in, which no module can replace", j->bad);
+		return text("this kernel has %s built in, which no module can replace", j->builtin);
 	if (j->early)
 		return text("the initramfs has another %s than the disk, %s %s %s",
 			    j->early, early, release, rebuild);
 	if (j->bad && j->lacking)
-		return "not all modules are installed for this kernel, see kvm-vfio(8)";
+		return "not all modules are installed for this kernel: kvm-vfio-dkms has them";
 	if (j->bad)
 		return text("installed, but the running %s is stock: %s", j->bad, reload);
 	if (j->unknown)
@@ -351,8 +352,8 @@ static struct json_object *status_tree(const char *release)
 	for_each(module, modules)
 		judge(&j, module);
 	put(tree, "ours", NULL);
-	if (j.bad || (!j.unknown && j.known))
-		put_bool(tree, "ours", !j.bad);
+	if (j.bad || j.builtin || (!j.unknown && j.known))
+		put_bool(tree, "ours", !j.bad && !j.builtin);
 	put_text(tree, "advice", advice_of(&j, release));
 	put_text(kernel, "release", release);
 	put_text(kernel, "build", first_line(at("/proc/sys/kernel/version")));

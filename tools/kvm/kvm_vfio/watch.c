@@ -234,8 +234,8 @@ static void take_lines(char *s, bool json)
 	}
 }
 
-/* The kernel gives whole lines to a reader with room for them. */
-static void follow(int fd, bool json)
+/* The kernel gives whole lines to a reader with room for them.  False: it gives no more. */
+static bool follow(int fd, bool json)
 {
 	static char bytes[65536];
 	ssize_t n;
@@ -246,9 +246,10 @@ static void follow(int fd, bool json)
 			bytes[n] = 0;
 			take_lines(bytes, json);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			return;
+			return false;
 		}
 	}
+	return true;
 }
 
 /* Instances of those who were killed */
@@ -266,6 +267,7 @@ static void remove_old(const char *instances)
 static bool watch_traces(const char *tracing, bool json)
 {
 	char instance[256];
+	bool whole;
 	int fd;
 
 	if (!exists(text("%s/events/kvm_vfio", tracing)))
@@ -279,9 +281,11 @@ static bool watch_traces(const char *tracing, bool json)
 	fd = open(text("%s/trace_pipe", instance), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0 && write_file(text("%s/events/kvm_vfio/enable", instance), "1")) {
 		tell_beginning("tracepoints", json);
-		follow(fd, json);
+		whole = follow(fd, json);
 		close(fd);
 		rmdir(instance);
+		if (!whole)
+			die("the kernel has ended the trace", NULL);
 		return true;
 	}
 	if (fd >= 0)

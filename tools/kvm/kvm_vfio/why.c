@@ -30,15 +30,36 @@ struct search {
 	bool untold;
 };
 
-static void find_cdev(struct search *search, const char *cdev, const char *asked)
+/* All devices of the group, or the one at @dir, which has none */
+static void find_members(struct search *search, char *dir)
 {
-	char *dir = at("/sys/class/vfio-dev/%s/device", cdev);
-
-	search->device = link_name(dir);
-	if (!search->device)
-		die(text("no such VFIO device: %s", plain(asked)), NULL);
 	search->group = link_name(text("%s/iommu_group", dir));
 	search->members = search->group ? group_members(search->group) : NULL;
+	if (!search->members) {
+		search->members = new_array();
+		add(search->members, device_member(dir));
+	}
+}
+
+/* vfio0, or noiommu-vfio0 */
+static bool is_cdev_name(const char *name)
+{
+	if (starts(name, "noiommu-"))
+		name += strlen("noiommu-");
+	return starts(name, "vfio") && is_number(name + strlen("vfio"));
+}
+
+static void find_cdev(struct search *search, const char *cdev, const char *asked)
+{
+	char *dir = NULL;
+
+	if (is_cdev_name(cdev))
+		search->device = link_name(at("/sys/class/vfio-dev/%s/device", cdev));
+	if (search->device)
+		dir = find_device(search->device);
+	if (!dir)
+		die(text("no such VFIO device: %s", plain(asked)), NULL);
+	find_members(search, dir);
 }
 
 static void find_by_name(struct search *search, const char *name, const char *asked)
@@ -55,12 +76,7 @@ static void find_by_name(struct search *search, const char *name, const char *as
 	if (!dir)
 		die(text("no such device: %s", plain(asked)), NULL);
 	search->device = strrchr(dir, '/') + 1;
-	search->group = link_name(text("%s/iommu_group", dir));
-	search->members = search->group ? group_members(search->group) : NULL;
-	if (!search->members) {
-		search->members = new_array();
-		add(search->members, device_member(dir));
-	}
+	find_members(search, dir);
 }
 
 static void resolve(struct search *search, const char *asked)
@@ -70,8 +86,10 @@ static void resolve(struct search *search, const char *asked)
 	if (!strcmp(asked, "/dev/vfio/vfio"))
 		die("/dev/vfio/vfio is the container, which all share", NULL);
 	if (starts(asked, "/dev/vfio/devices/")) {
-		name += strlen("/dev/vfio/devices/");
-	} else if (starts(asked, "/dev/vfio/")) {
+		find_cdev(search, asked + strlen("/dev/vfio/devices/"), asked);
+		return;
+	}
+	if (starts(asked, "/dev/vfio/")) {
 		name += strlen("/dev/vfio/");
 		if (starts(name, "noiommu-"))
 			name += strlen("noiommu-");
@@ -81,7 +99,7 @@ static void resolve(struct search *search, const char *asked)
 	if (is_number(name)) {
 		search->group = name;
 		search->members = group_members(name);
-	} else if (starts(name, "vfio") && is_number(name + strlen("vfio"))) {
+	} else if (is_cdev_name(name)) {
 		find_cdev(search, name, asked);
 	} else {
 		find_by_name(search, name, asked);
@@ -142,7 +160,7 @@ static const char *node_of(const struct hold *hold, bool *cdev)
 		copy[strcspn(copy, " \\")] = 0; /* (deleted) */
 		name = copy;
 	}
-	return starts(name, "noiommu-") ? name + strlen("noiommu-") : name;
+	return !*cdev && starts(name, "noiommu-") ? name + strlen("noiommu-") : name;
 }
 
 enum match { OTHERS = -1, NEITHER, PERHAPS, SURE };
@@ -546,13 +564,16 @@ static void in_flight_text(struct json_object *tree)
 
 static void holders_text(struct json_object *tree)
 {
-	bool perhaps = length(get(tree, "perhaps")), untold;
+	bool perhaps = length(get(tree, "perhaps")), named, untold;
+	struct json_object *vm;
 
+	named = length(get(tree, "processes"));
+	for_each(vm, get(tree, "vms"))
+		named |= !is_revoked(get(vm, "file"));
 	if (get_bool(tree, "unseen"))
 		puts("held, but by no process that can be seen");
 	else if (get_bool(tree, "held"))
-		puts(length(get(tree, "vms")) || length(get(tree, "processes")) ?
-		     "held by:" : "held:");
+		puts(named ? "held by:" : "held:");
 	else if (!has(tree, "held"))
 		puts("held by nobody who can be seen without permission");
 	else if (length(get(tree, "vms")))
