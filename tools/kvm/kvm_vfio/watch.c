@@ -36,8 +36,8 @@ static void catch_signals(void)
 }
 
 /*
- * Wait for input, if fd is not -1, for so many milliseconds (-1: no limit), for a signal, or
- * for the end of our reader.
+ * Wait for input, if fd is not -1, for so many milliseconds, for a signal, or for the end of
+ * our reader.
  */
 static void wait_for(int fd, int timeout)
 {
@@ -234,19 +234,31 @@ static void take_lines(char *s, bool json)
 	}
 }
 
+/* A kvm.ko that is loaded anew has its events off.  What came until now is not told. */
+static void enable_again(const char *enable, bool json)
+{
+	const char *is = first_line(enable);
+
+	if (is && !strcmp(is, "0") && write_file(enable, "1"))
+		tell_beginning("tracepoints", json);
+	forget_since(NULL);
+}
+
 /* The kernel gives whole lines to a reader with room for them.  False: it gives no more. */
-static bool follow(int fd, bool json)
+static bool follow(int fd, const char *enable, bool json)
 {
 	static char bytes[65536];
 	ssize_t n;
 
-	for (wait_for(fd, -1); !ended; wait_for(fd, -1)) {
+	for (wait_for(fd, 1000); !ended; wait_for(fd, 1000)) {
 		n = read(fd, bytes, sizeof(bytes) - 1);
 		if (n > 0) {
 			bytes[n] = 0;
 			take_lines(bytes, json);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			return false;
+		} else {
+			enable_again(enable, json);
 		}
 	}
 	return true;
@@ -266,7 +278,7 @@ static void remove_old(const char *instances)
 /* False if there are no tracepoints */
 static bool watch_traces(const char *tracing, bool json)
 {
-	char instance[256];
+	char instance[256], enable[sizeof(instance) + 32];
 	bool whole;
 	int fd;
 
@@ -279,9 +291,10 @@ static bool watch_traces(const char *tracing, bool json)
 	write_file(text("%s/options/context-info", instance), "0");
 	write_file(text("%s/buffer_percent", instance), "0"); /* poll ends at the first event */
 	fd = open(text("%s/trace_pipe", instance), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && write_file(text("%s/events/kvm_vfio/enable", instance), "1")) {
+	snprintf(enable, sizeof(enable), "%s/events/kvm_vfio/enable", instance);
+	if (fd >= 0 && write_file(enable, "1")) {
 		tell_beginning("tracepoints", json);
-		whole = follow(fd, json);
+		whole = follow(fd, enable, json);
 		close(fd);
 		rmdir(instance);
 		if (!whole)
