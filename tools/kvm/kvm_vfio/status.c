@@ -86,15 +86,23 @@ static char *find_in_initramfs(const char *listing, const char *release, const c
 #define LIST_INITRAMFS \
 	"{ lsinitramfs \"$A\" || lsinitrd \"$A\" | awk '{ print $NF }'; } 2>/dev/null </dev/null"
 
-static char *initramfs_listing(const char *release)
+static const char *initramfs_image(const char *release)
 {
-	char *image = at("/boot/initrd.img-%s", release);
+	static const char *const names[] = { "/boot/initrd.img-%s", "/boot/initramfs-%s.img" };
+	size_t i;
 
-	if (!exists(image))
-		image = at("/boot/initramfs-%s.img", release);
-	if (!exists(image))
-		return NULL;
-	return output_of(LIST_INITRAMFS, image);
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (exists(at(names[i], release)))
+			return text(names[i], release);
+	return NULL;
+}
+
+/* NULL: it cannot be read, or nothing here can list it */
+static char *initramfs_listing(const char *image)
+{
+	char *listing = image ? output_of(LIST_INITRAMFS, at("%s", image)) : NULL;
+
+	return listing && *listing ? listing : NULL;
 }
 
 /* What runs; NULL: it is not loaded */
@@ -328,11 +336,10 @@ static struct json_object *slow_tables(void)
 	return slow;
 }
 
-static struct json_object *modules_tree(const char *release)
+static struct json_object *modules_tree(const char *release, const char *listing)
 {
 	struct json_object *modules = new_array();
 	char *arch = first_line(at("/proc/sys/kernel/arch"));
-	char *listing = initramfs_listing(release);
 	struct symbols symbols = {};
 
 	read_symbols(&symbols);
@@ -345,8 +352,9 @@ static struct json_object *modules_tree(const char *release)
 
 static struct json_object *status_tree(const char *release)
 {
-	struct json_object *tree = new_object(), *modules = modules_tree(release), *module;
-	struct json_object *kernel = new_object();
+	const char *image = initramfs_image(release), *listing = initramfs_listing(image);
+	struct json_object *modules = modules_tree(release, listing), *module;
+	struct json_object *tree = new_object(), *kernel = new_object();
 	struct judgement j = {};
 
 	for_each(module, modules)
@@ -358,6 +366,10 @@ static struct json_object *status_tree(const char *release)
 	put_text(kernel, "release", release);
 	put_text(kernel, "build", first_line(at("/proc/sys/kernel/version")));
 	put_text(kernel, "arch", first_line(at("/proc/sys/kernel/arch")));
+	put_text(kernel, "initramfs", image);
+	put(kernel, "initramfs_listed", NULL);
+	if (image)
+		put_bool(kernel, "initramfs_listed", listing);
 	put(tree, "kernel", kernel);
 	put(tree, "modules", modules);
 	put(tree, "dkms", dkms_lines());
@@ -455,6 +467,10 @@ static void status_text(struct json_object *tree)
 					   arch ? arch : "?", build ? build : "?"));
 	for_each(module, get(tree, "modules"))
 		module_rows(table, module);
+	if (is_false(kernel, "initramfs_listed"))
+		table_row(table, 2, "early",
+			  text("%s: unknown; listing it needs root, and lsinitramfs or lsinitrd",
+			       get_text(kernel, "initramfs")));
 	kernel_rows(table, tree);
 	slow_rows(table, tree);
 	table_row(table, 2, "ours?",
