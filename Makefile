@@ -115,7 +115,9 @@ lint: deps
 
 ## make deb            the Debian packages kvm-vfio-dkms and kvm-vfio-utils: build/deb/
 .PHONY: deb
-deb: deps
+deb:
+	@scripts/deps cpio debhelper dpkg-dev gcc libc6-dev libjson-c-dev libkmod-dev make perl \
+		util-linux
 	@scripts/deb
 
 ## make install        without DKMS: the modules built for this kernel, or for KVER
