@@ -796,6 +796,28 @@ TEST_F(attached, defect17_window_that_is_not_made)
 	EXPECT_EQ(locked, locked_kib());
 }
 
+TEST_F(attached, defect44_range_of_no_entries)
+{
+	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, self->vm.memory, 0, 0));
+	EXPECT_EQ(-EINVAL, __vfio_dma_unmap(self->container, 0, 0));
+}
+
+TEST_F(attached, defect44_memory_of_no_size)
+{
+	EXPECT_EQ(-EINVAL, __vfio_memory_register(self->container, self->vm.memory, 0));
+}
+
+/* A shift by 140 bits is one by 12. */
+TEST_F(attached, defect44_pages_of_any_size)
+{
+	long locked = locked_kib();
+	uint64_t start;
+
+	EXPECT_EQ(-EINVAL, __tce_window_create(self->container, 140, WINDOW, 1, &start));
+	EXPECT_EQ(-EINVAL, __tce_window_create(self->container, 64, WINDOW, 1, &start));
+	EXPECT_EQ(locked, locked_kib());
+}
+
 TEST_F(attached, second_window)
 {
 	uint64_t start = tce_window_create(self->container, 16, 16 * WINDOW);
