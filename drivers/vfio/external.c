@@ -134,7 +134,9 @@ static void vfio_external_show_cdev(struct vfio_device_file *df,
  * for the call.
  * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or
  * device cdev, or if its group has no container, has no IOMMU set in it, or
- * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).
+ * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).  If the
+ * host takes the group back while the IOMMU driver is asked, 0 and a user that is
+ * not alive: vfio_external_alive().
  */
 int vfio_external_get(struct vfio_external_user *user, struct file *file)
 {

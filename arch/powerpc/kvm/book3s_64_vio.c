@@ -241,7 +241,7 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 	WRITE_ONCE(table->pieces, can ? pieces : 0);
 	link = list_first_entry_or_null(&table->links, struct tce_link, node);
 	if (link && can && fast) {
-		/* Who sees it under this lock sees the attachments as they are now. */
+		/* Seen under this lock, it comes with the attachments as they are now. */
 		spin_lock(tce_hw_lock(link->tbl));
 		rcu_assign_pointer(table->fast_link, link);
 		spin_unlock(tce_hw_lock(link->tbl));
@@ -298,9 +298,10 @@ static void tce_attachment_trace(struct tce_attachment *attachment, bool attache
 		trace_kvm_vfio_detach(pid, table->liobn, group, start, size);
 }
 
-/* A link is published with its first attachment. */
-static int tce_attachment_add(struct tce_link *link,
-			      struct kvm_spapr_tce_holder *holder)
+/* Not in force yet: those in @made are published or dropped before tce_mutex is. */
+static int tce_attachment_make(struct tce_link *link,
+			       struct kvm_spapr_tce_holder *holder,
+			       struct list_head *made)
 {
 	struct tce_attachment *attachment;
 
@@ -311,14 +312,40 @@ static int tce_attachment_add(struct tce_link *link,
 		return -ENOMEM;
 	attachment->holder = holder;
 	attachment->link = link;
+	list_add(&attachment->node, made);
 	list_add(&attachment->holder_node, &holder->attachments);
-	tce_links_begin(link->table);
-	list_add(&attachment->node, &link->attachments);
-	if (list_is_singular(&link->attachments))
-		tce_link_publish(link);
-	tce_links_end(link->table);
-	tce_attachment_trace(attachment, true);
 	return 0;
+}
+
+static void tce_attachments_drop(struct list_head *made)
+{
+	struct tce_attachment *attachment, *next;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry_safe(attachment, next, made, node) {
+		list_del(&attachment->holder_node);
+		kfree(attachment);
+	}
+}
+
+/* A link is published with its first attachment. */
+static void tce_attachments_publish(struct list_head *made)
+{
+	struct tce_attachment *attachment, *next;
+	struct tce_link *link;
+
+	lockdep_assert_held(&tce_mutex);
+
+	list_for_each_entry_safe(attachment, next, made, node) {
+		link = attachment->link;
+		tce_links_begin(link->table);
+		list_move(&attachment->node, &link->attachments);
+		if (list_is_singular(&link->attachments))
+			tce_link_publish(link);
+		tce_links_end(link->table);
+		tce_attachment_trace(attachment, true);
+	}
 }
 
 /* A link goes with its last attachment, to @unused. */
@@ -472,22 +499,29 @@ static bool tce_links_have_room(struct kvmppc_tce_table *table)
 }
 
 /* What is attached for one holder is attached for all that have the hardware table. */
-static int tce_attach_others(struct tce_link *link)
+static int tce_attach_all(struct tce_link *link,
+			  struct kvm_spapr_tce_holder *holder)
 {
 	unsigned long key = (unsigned long)link->table->kvm;
 	struct kvm_spapr_tce_holder *other;
-	int ret;
+	LIST_HEAD(made);
+	int ret = 0;
 
 	lockdep_assert_held(&tce_mutex);
 
+	if (!tce_is_attached(link, holder))
+		ret = tce_attachment_make(link, holder, &made);
 	hash_for_each_possible(tce_holders, other, node, key) {
-		if (tce_is_attached(link, other) || !tce_is_for(link, other))
-			continue;
-		ret = tce_attachment_add(link, other);
 		if (ret)
-			return ret;
+			break;
+		if (!tce_is_attached(link, other) && tce_is_for(link, other))
+			ret = tce_attachment_make(link, other, &made);
 	}
-	return 0;
+	if (ret)
+		tce_attachments_drop(&made);
+	else
+		tce_attachments_publish(&made);
+	return ret;
 }
 
 static int tce_attach_window(struct kvmppc_tce_table *table,
@@ -508,22 +542,12 @@ static int tce_attach_window(struct kvmppc_tce_table *table,
 	if (!link)
 		return -ENOMEM;
 	WRITE_ONCE(link->preregistered, holder->user->preregistered);
-	if (!tce_is_attached(link, holder)) {
-		ret = tce_attachment_add(link, holder);
-		if (ret) {
-			if (is_new)
-				list_add(&link->node, unused);
-			return ret;
-		}
-	}
-	ret = tce_attach_others(link);
-	if (ret) {
-		if (is_new)
-			tce_link_remove(link, unused);
-		return ret;
-	}
-	tce_remove_stale(link, unused);
-	return 0;
+	ret = tce_attach_all(link, holder);
+	if (!ret)
+		tce_remove_stale(link, unused);
+	else if (is_new)
+		list_add(&link->node, unused);
+	return ret;
 }
 
 /**
@@ -542,7 +566,7 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 {
 	struct iommu_table *tbl;
 	struct tce_link *link;
-	LIST_HEAD(unused);
+	LIST_HEAD(made);
 	int i, ret;
 
 	holder->group = iommu_group_get_iommudata(group);
@@ -556,15 +580,14 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 		hash_for_each_possible(tce_links, link, tbl_node, (unsigned long)tbl) {
 			if (link->tbl != tbl || !tce_is_for(link, holder))
 				continue;
-			ret = tce_attachment_add(link, holder);
+			ret = tce_attachment_make(link, holder, &made);
 			if (ret) {
-				tce_holder_detach(holder, &unused);
-				/* The groups of before keep their links. */
-				WARN_ON(!list_empty(&unused));
+				tce_attachments_drop(&made);
 				return ret;
 			}
 		}
 	}
+	tce_attachments_publish(&made);
 	hash_add(tce_holders, &holder->node, (unsigned long)holder->kvm);
 	return 0;
 }

@@ -163,7 +163,7 @@ static unsigned long tce_fast_translate(const struct tce_request *request,
 	const struct kvm_memslots *slots;
 
 	/* Both sets of slots are part of struct kvm; only the generation is read. */
-	slots = rcu_access_pointer(request->kvm->memslots[0]);
+	slots = rcu_dereference_raw(request->kvm->memslots[0]);
 	if (slot->generation != READ_ONCE(slots->generation) || !slot->bytes ||
 	    tce & (size - 1) & ~TCE_PERMISSIONS || !tce_slot_has(slot, tce, size))
 		return 0;

@@ -22,7 +22,7 @@ struct vfio_external_user;
  * @TCE_LEFT_ADDRESS: a page is misaligned, or not in one slot for it
  * @TCE_LEFT_LIST: the list cannot be read, or moved meanwhile
  * @TCE_LEFT_GONE: a group, or its window, is gone, or others came midway
- * @TCE_LEFT_CONTAINER: it is not preregistered (v1), or of another mm
+ * @TCE_LEFT_CONTAINER: its memory is not preregistered (v1)
  * @TCE_LEFT_MEMORY: a page is in no region, or a hardware table did not take it
  * @TCE_LEFT_NOMEM: no memory for the list, or to read back
  * @TCE_LEFT_SIZE: too many hardware entries at once
