@@ -51,7 +51,7 @@ $(B)/demo/%/holder: demo/holder.c
 	@mkdir -p $(@D)
 	@$(cross-$*)gcc -O2 -Wall -Wextra -static -o $@ $<
 
-## make check          build and run the tests on all lab machines: all of them on 6.12,
+## make check          build and run the tests on all lab machines: nearly all on 6.12,
 ##   and the most important ones on 7.2 and 7.3; says first what, and how long it took
 ##   ONLY=regex          just the runs whose names match: "PROGRAM on MACHINE (MODULES, BASE)"
 ##   BASE=7.3            just the runs on this kernel

@@ -341,7 +341,7 @@ const char *left_reason(const char *key)
 		{ "list", "list unreadable, or its memory slot changed" },
 		{ "gone", "group or window gone" },
 		{ "container",
-		  "container without preregistered memory, or of another process" },
+		  "container without preregistered memory (v1)" },
 		{ "memory", "memory not preregistered, or refused by the hardware table" },
 		{ "nomem", "no memory left in the kernel" },
 		{ "size", "too many hardware entries at once" },
