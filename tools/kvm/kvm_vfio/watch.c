@@ -255,11 +255,11 @@ static bool follow(int fd, const char *enable, bool json)
 		if (n > 0) {
 			bytes[n] = 0;
 			take_lines(bytes, json);
-		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			return false;
-		} else {
-			enable_again(enable, json);
+			continue;
 		}
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			return false;
+		enable_again(enable, json);
 	}
 	return true;
 }
