@@ -594,6 +594,7 @@ static void follow_sweep(bool set)
 	fake_end();
 }
 
+/* Contract 4.33 */
 TEST(follow_sweep, "ADD and SET with other groups: each allocation fails in turn")
 {
 	follow_sweep(false);
