@@ -298,7 +298,7 @@ static void tce_attachment_trace(struct tce_attachment *attachment, bool attache
 		trace_kvm_vfio_detach(pid, table->liobn, group, start, size);
 }
 
-/* Not in force yet: those in @made are published or dropped before tce_mutex is. */
+/* Not in force yet: what is in @made is published or dropped under the same tce_mutex. */
 static int tce_attachment_make(struct tce_link *link,
 			       struct kvm_spapr_tce_holder *holder,
 			       struct list_head *made)
