@@ -87,7 +87,7 @@ static DEFINE_HASHTABLE(tce_holders, 8);	/* by VM */
 
 static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
 {
-	return (unsigned long)kvm ^ hash_64(liobn, 64);
+	return (unsigned long)kvm ^ hash_64(liobn, 32);
 }
 
 /**
@@ -265,7 +265,7 @@ static void tce_link_publish(struct tce_link *link)
 	hash_add(tce_links, &link->tbl_node, (unsigned long)link->tbl);
 }
 
-/* Links that have left their tables.  One that leaves may not wait, as others may follow. */
+/* Links that have left their tables, together: one wait is enough for all of them. */
 static void tce_links_free(struct list_head *links)
 {
 	struct tce_link *link, *next;
@@ -831,7 +831,7 @@ static struct file *tce_table_file(struct kvmppc_tce_table *table)
 	return file;
 }
 
-/* Allocates nothing with tce_mutex, for which other VMs may wait.  Nothing fails after it. */
+/* Nothing is allocated with tce_mutex here, and nothing fails after it. */
 static int tce_table_publish(struct kvmppc_tce_table *table, struct file *file)
 {
 	int fd = get_unused_fd_flags(O_CLOEXEC);

@@ -88,7 +88,7 @@ struct rcu_head {
 	char unused;
 };
 
-#define hash_64(x, bits)	((x) * 0x61c8864680b583ebULL >> (64 - (bits)))
+#define hash_64(x, bits)	((u32)((x) * 0x61c8864680b583ebULL >> (64 - (bits))))
 
 /* Pages: of allocations, and of the host's memory by their number */
 struct page {
