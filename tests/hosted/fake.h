@@ -121,6 +121,9 @@ struct fake_counts {
 
 extern struct fake_counts counts;
 
+/* Called once, when an IOMMU driver is asked the next time */
+extern void (*fake_when_asked)(void);
+
 /* @events without those that this variant's kernel does not have */
 const char *fake_events(const char *events);
 /* Everything that an operation can change, as text */

@@ -244,6 +244,8 @@ struct vfio_iommu_use *vfio_group_get_iommu_use(struct vfio_group *group)
 	return use;
 }
 
+void (*fake_when_asked)(void);
+
 /* One domain for all groups: coherent if each group is, and if there is none. */
 static bool vfio_container_coherent(struct vfio_container *container)
 {
@@ -265,6 +267,10 @@ bool vfio_iommu_use_coherent(struct vfio_iommu_use *use)
 
 	fake_inc(counts.extension);
 	shim_step("asks the IOMMU driver", NULL);
+	if (fake_when_asked) {
+		fake_when_asked();
+		fake_when_asked = NULL;
+	}
 	mutex_lock(&driver_lock);
 	if (use->container && coherent)
 		coherent = vfio_container_coherent(use->container);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What counts as noncoherent DMA, and when it is asked: contract, section 6 */
+#include <pthread.h>
+
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
@@ -198,4 +200,38 @@ TEST(coherency_dead, "coherency: a dead member counts until DEL")
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
 }
 #endif
+
+static struct iommu_group *asked_about;
+
+static void *host(void *unused)
+{
+	host_take_back(asked_about, true);
+	return NULL;
+}
+
+static void take_it_back(void)
+{
+	pthread_t thread;
+
+	EXPECT_EQ(pthread_create(&thread, NULL, host, NULL), 0);
+	EXPECT_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* Contract 1.15: The host takes the group back while its container is asked. */
+TEST(coherency_taken_back, "coherency: of a group that the host takes back meanwhile")
+{
+	struct vm vm = new_vm();
+	struct group group = group_of(false, 0);
+
+	asked_about = group.ig;
+	fake_when_asked = take_it_back;
+	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+	EXPECT(!fake_when_asked);
+	EXPECT_EQ(users(&group), 0);
+	EXPECT_EQ(user_add(vm.dev, group.fd), -EEXIST);
+	EXPECT_ASSIGNED(vm.kvm, 1);
+	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
+	EXPECT_ASSIGNED(vm.kvm, 0);
+	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
+}
 #endif
