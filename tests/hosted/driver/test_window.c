@@ -37,7 +37,7 @@ struct iommu_group {
 
 static struct iommu_table tbl;
 static long set_fails;		/* for the last group */
-static bool firmware_refuses;
+static bool unset_fails;
 
 static void note(char what)
 {
@@ -128,7 +128,7 @@ static long set_window(struct iommu_table_group *group, int num, struct iommu_ta
 static long unset_window(struct iommu_table_group *group, int num)
 {
 	note('u');
-	if (firmware_refuses)
+	if (unset_fails)
 		return -EIO;
 	group->tables[num] = NULL;
 	return 0;
@@ -212,7 +212,7 @@ TEST(remove, "a window is closed before it is cleared and taken from the groups"
 {
 	for (int refuses = 0; refuses < 2; refuses++) {
 		EXPECT_EQ(create(), 0);
-		firmware_refuses = refuses;
+		unset_fails = refuses;
 		log_start();
 		mutex_lock(&container.lock);
 		EXPECT_EQ(tce_iommu_remove_window(&container, 0), 0);
@@ -231,10 +231,10 @@ TEST(leave, "a group leaves: what is mapped stays for the other, and goes with t
 	EXPECT(tce_hw_is_open(&tbl));
 }
 
-TEST(leave_refused, "a window that firmware keeps is closed when the last group leaves")
+TEST(leave_refused, "a window that stays in its slot is closed when the last group leaves")
 {
 	EXPECT_EQ(create(), 0);
-	firmware_refuses = true;
+	unset_fails = true;
 	log_start();
 	leave(0);
 	EXPECT(tce_hw_is_open(&tbl));
@@ -360,6 +360,6 @@ void fake_end(void)
 {
 	set_fails = 0;
 	stuck = 0;
-	firmware_refuses = false;
+	unset_fails = false;
 	no_pe = false;
 }

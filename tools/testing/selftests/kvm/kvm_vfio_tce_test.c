@@ -818,6 +818,18 @@ TEST_F(attached, defect44_pages_of_any_size)
 	EXPECT_EQ(locked, locked_kib());
 }
 
+/* An LPAR would make a default window of no entries. */
+TEST_F(attached, defect44_window_smaller_than_a_page)
+{
+	long locked = locked_kib();
+	uint64_t start;
+
+	tce_window_remove(self->container, 0);
+	EXPECT_EQ(-EINVAL, __tce_window_create(self->container, SHIFT, PAGE / 8, 1, &start));
+	EXPECT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));
+	EXPECT_EQ(locked, locked_kib());
+}
+
 TEST_F(attached, second_window)
 {
 	uint64_t start = tce_window_create(self->container, 16, 16 * WINDOW);
