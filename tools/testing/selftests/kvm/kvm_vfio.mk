@@ -5,6 +5,9 @@
 #
 #	make -f kvm_vfio.mk CC=powerpc64le-linux-gnu-gcc OUTPUT=<dir> \
 #		KSRC=<kernel tree> KHDR_INCLUDES="-isystem <dir>/usr/include"
+#
+# run_tests runs the most important ones, as root, where there is a device to assign:
+# see kvm_vfio_test.c.
 
 KVM_VFIO_DIR := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 KSRC ?= $(abspath $(KVM_VFIO_DIR)/../../../..)
@@ -19,7 +22,10 @@ KVM_VFIO_CFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE \
 
 KVM_VFIO_PROGS := $(addprefix $(OUTPUT)/,$(KVM_VFIO_TESTS))
 
-.PHONY: all clean
+KVM_VFIO_RUN := kvm_vfio_test
+KVM_VFIO_RUN += $(if $(filter ppc64%,$(shell uname -m)),kvm_vfio_tce_test)
+
+.PHONY: all run_tests clean
 all: $(KVM_VFIO_PROGS)
 
 # What more than one program is made of; each is told of a change in any header.
@@ -44,6 +50,9 @@ $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.
 		$(KVM_VFIO_HEADERS)
 	$(CC) $(KVM_VFIO_CFLAGS) $(CFLAGS) -static -pthread $(LDFLAGS) \
 		$(filter %.c %.o,$^) -o $@
+
+run_tests: all
+	 test in $(KVM_VFIO_RUN); do $(OUTPUT)/$$test || exit; done
 
 clean:
 	rm -f $(KVM_VFIO_PROGS) $(OUTPUT)/kvm_vfio_lib_*.o
