@@ -73,6 +73,11 @@ check-everything: deps
 	@SEED=$${SEED:-random} tests/check tests/lists/check tests/lists/check-stock \
 		tests/lists/check-everything
 
+## make check-long     random tests for an hour each; many hours
+.PHONY: check-long
+check-long: deps
+	@SEED=$${SEED:-random} tests/check tests/lists/long
+
 ## make check-hosted   our C files in user space, under sanitizers: no kernel, no machine
 .PHONY: check-hosted
 check-hosted: deps
