@@ -136,15 +136,18 @@ virtio_card() {
 		"-device virtio-net-pci,netdev=net2,bus=port2,iommu_platform=on,romfile="
 }
 
-# power_test NAME MODULES SECONDS: run tests/qemu/NAME.inside in the machine for which
-# power_guest was called last.  Its emulated host bridges tell of DMA for which they find no
+# power_test NAME MODULES SECONDS [PROGRAM [ARGUMENT]...]: run tests/qemu/NAME.inside in the
+# machine for which power_guest was called last, with a program and these arguments.  Its emulated host bridges tell of DMA for which they find no
 # entry; there must be none.
 power_test() {
 	refused=$dir/refused
 	status=0
 	rm -f "$refused"
-	guest_test "$1" -m power9 -k "$2" -t "$3" --qemu "-d guest_errors -D $refused" \
-		-- "OUTER_QEMU=$(major_version qemu-system-ppc64) ./$1.inside" ||
+	name=$1 modules=$2 seconds=$3 file=${4:-}
+	shift "$(($# < 4 ? 3 : 4))"
+	guest_test "$name" -m power9 -k "$modules" -t "$seconds" ${file:+-f "$file"} \
+		--qemu "-d guest_errors -D $refused" \
+		-- "OUTER_QEMU=$(major_version qemu-system-ppc64) ./$name.inside $*" ||
 		status=$?
 	[ -s "$refused" ] || die "QEMU wrote no log" "see $refused"
 	! grep 'TCE access fault' "$refused" >&2 ||
