@@ -142,6 +142,17 @@ kbuild_cross() {
 	echo "${kbuild_prefix:-$(flavour_cross "$1")}"
 }
 
+# kbuild_cc FLAVOUR: the compiler for modules.  A newer one than that of Debian's kernel can make
+# another configuration of it, and so other CRCs: gcc 15 has counted_by.  So it is that one, if
+# this machine has it.
+kbuild_cc() {
+	kbuild_gcc=$(kbuild_cross "$1")gcc
+	kbuild_config=""
+	eval "kbuild_config=\$HEADERS_$(flavour_var "$1")/.config"
+	kbuild_version=$(sed -n 's/^CONFIG_GCC_VERSION=\(.*\)....$/\1/p' "$kbuild_config")
+	command -v "$kbuild_gcc-$kbuild_version" || echo "$kbuild_gcc"
+}
+
 # kbuild FLAVOUR ARGUMENT...: make in the overlaid tree, for Debian's kernel
 kbuild() {
 	kbuild_krel=""
@@ -150,7 +161,7 @@ kbuild() {
 	kbuild_flavour=$1
 	shift
 	make -C "$build/linux" O="$build/obj/$kbuild_flavour" ARCH="$kbuild_karch" \
-		CROSS_COMPILE="$(kbuild_cross "$kbuild_flavour")" \
+		CROSS_COMPILE="$(kbuild_cross "$kbuild_flavour")" CC="$(kbuild_cc "$kbuild_flavour")" \
 		KERNELRELEASE="$kbuild_krel" \
 		KCFLAGS="-I$build/linux/arch/$kbuild_karch/kvm -I$build/linux/virt/kvm" \
 		-j"$(nproc)" "$@"
