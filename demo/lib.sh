@@ -93,9 +93,11 @@ guest_archive() (
 # shellcheck disable=SC2034 # for what runs the machine
 nested_append="nohz=off highres=off"
 
-# major_version PROGRAM: the major version of a QEMU, for $OUTER_QEMU of guest.sh
-major_version() {
-	"$1" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
+# outer_qemu: the major version of the QEMU that emulates power9, for $OUTER_QEMU of guest.sh
+outer_qemu() {
+	program=${QEMU_POWER_PATH:+$QEMU_POWER_PATH/}qemu-system-ppc64
+	command -v "$program" >/dev/null || "$top/scripts/fetch" qemu-power >&2
+	"$program" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
 }
 
 # power_guest DIR SCRIPT [SOURCE]: prepare what the lab machine power9 needs for a guest
@@ -147,7 +149,7 @@ power_test() {
 	shift "$(($# < 4 ? 3 : 4))"
 	guest_test "$name" -m power9 -k "$modules" -t "$seconds" ${file:+-f "$file"} \
 		--qemu "-d guest_errors -D $refused" \
-		-- "OUTER_QEMU=$(major_version qemu-system-ppc64) ./$name.inside $*" ||
+		-- "OUTER_QEMU=$(outer_qemu) ./$name.inside $*" ||
 		status=$?
 	[ -s "$refused" ] || die "QEMU wrote no log" "see $refused"
 	! grep 'TCE access fault' "$refused" >&2 ||
