@@ -569,7 +569,8 @@ static void *put_when_met(void *arg)
 /*
  * Contract 4.29: A region is unregistered, and freed, just when a hypercall has found it.
  * The function that counts a mapping in the region is made slow.  That only matters
- * where the kernel is preemptible, as that of power9-debug is.  What is mapped first stays registered (defect 16).
+ * where the kernel is preemptible, as that of power9-debug is.  What is mapped first stays
+ * registered (defect 16).
  */
 TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 {
