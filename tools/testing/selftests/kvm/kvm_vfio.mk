@@ -52,7 +52,7 @@ $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.
 		$(filter %.c %.o,$^) -o $@
 
 run_tests: all
-	 test in $(KVM_VFIO_RUN); do $(OUTPUT)/$$test || exit; done
+	@for test in $(KVM_VFIO_RUN); do $(OUTPUT)/$$test || exit; done
 
 clean:
 	rm -f $(KVM_VFIO_PROGS) $(OUTPUT)/kvm_vfio_lib_*.o
