@@ -118,6 +118,17 @@ power_guest() {
 	ln -sf "$KERNEL_ppc64le" "$dir/vmlinux"
 }
 
+# x86_guest DIR SCRIPT: the same for the lab machine x86, with packets
+x86_guest() {
+	dir=$1
+	mkdir -p "$dir"
+	cp "$2" "$dir/after"
+	gcc -O2 -Wall -Wextra -static -o "$dir/packets" "$top/demo/packets.c"
+	qemu_archive "$QEMU_ROOT_x86_64" qemu-system-x86_64 "$dir/qemu.cpio"
+	guest_archive x86_64 "$dir/guest.cpio" "$dir/after" "$dir/packets"
+	ln -sf "$KERNEL_x86_64" "$dir/vmlinux"
+}
+
 # guest_test NAME OPTION... [-- COMMAND]: run tests/qemu/NAME.inside, or this, in a lab machine
 # with these options, which has what is in $dir: QEMU and a guest
 guest_test() {
@@ -139,8 +150,8 @@ virtio_card() {
 }
 
 # power_test NAME MODULES SECONDS [PROGRAM [ARGUMENT]...]: run tests/qemu/NAME.inside in the
-# machine for which power_guest was called last, with a program and these arguments.  Its emulated host bridges tell of DMA for which they find no
-# entry; there must be none.
+# machine for which power_guest was called last, with a program and these arguments.  Its
+# emulated host bridges tell of DMA for which they find no entry; there must be none.
 power_test() {
 	refused=$dir/refused
 	status=0
