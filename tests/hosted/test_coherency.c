@@ -228,6 +228,8 @@ TEST(coherency_taken_back, "coherency: of a group that the host takes back meanw
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
 	EXPECT(!fake_when_asked);
 	EXPECT_EQ(users(&group), 0);
+	/* Its container has no group left that is not coherent. */
+	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EEXIST);
 	EXPECT_ASSIGNED(vm.kvm, 1);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
