@@ -135,6 +135,7 @@ enum kind { KIND_NONE, KIND_NODE, KIND_DEVICE, KIND_VM, KIND_KVM_VFIO, KIND_TCE,
  * @cdev: @node is that of a device, not of a group
  * @device: the name of a VFIO device if the kernel tells, or NULL
  * @identity: of which VM a device or table of it is, and which table; or NULL
+ * @in_flight: how many files are in flight, of a socket
  */
 struct hold {
 	enum kind kind;
@@ -147,6 +148,17 @@ struct hold {
 	bool cdev;
 	const char *device;
 	const char *identity;
+	unsigned int in_flight;
+};
+
+/* Tables of fds of threads, or files, each once, in the order that kcmp(2) tells */
+struct order {
+	int type;
+	struct member {
+		pid_t task;
+		int fd;
+	} *members;
+	size_t nr;
 };
 
 struct process {
@@ -155,12 +167,16 @@ struct process {
 	struct hold *holds;
 	size_t nr_holds;
 	struct json_object *seen; /* set of keys of what is not to be there twice */
+	struct order rings; /* of io_uring, that were looked at */
+	bool sockets; /* are looked at */
 };
 
 /* Calls @visit for each process that holds something of VFIO or KVM, and forgets it after
  * that.  False: some could not be looked at.
  */
 bool visit_processes(void (*visit)(struct process *process, void *data), void *data);
+/* The same, also for those that have sockets with files in flight */
+void visit_sockets(void (*visit)(struct process *process, void *data), void *data);
 /* Are the process IDs that the kernel tells of VMs those of /proc here? */
 bool kernel_pids(void);
 /* What people call the VM of a process; NULL if it is gone */

@@ -20,6 +20,9 @@
 /* More than exec() takes.  A process can have its arguments anywhere in its memory later. */
 #define ARGUMENTS_MAX	(8 << 20)
 
+/* Of a name, in bytes: people's are shorter. */
+#define NAME_LENGTH	256
+
 char *comm_of(pid_t pid)
 {
 	size_t size;
@@ -128,6 +131,8 @@ const char *people_name(pid_t pid)
 		name = name_of_scope(pid);
 	if (!name)
 		name = comm_of(pid);
+	if (name && strlen(name) > NAME_LENGTH)
+		name[NAME_LENGTH] = 0;
 	return name;
 }
 
@@ -262,6 +267,48 @@ static char *key_of(const struct hold *hold)
 		    hold->number ? "" : hold->path);
 }
 
+/* 0: the same; 1 or 2: the first one is less, or greater; < 0: that cannot be told */
+static long compare(const struct order *order, struct member a, struct member b)
+{
+	return syscall(SYS_kcmp, a.task, b.task, order->type, a.fd, b.fd);
+}
+
+/* Is this table, or file, there?  Adds it if not.  -1: it is gone, or that cannot be told. */
+static int find(struct order *order, struct member m)
+{
+	size_t low = 0, high = order->nr, middle;
+	long is;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		is = compare(order, order->members[middle], m);
+		if (is == 1)
+			low = middle + 1;
+		if (is == 2)
+			high = middle;
+		if (is == 1 || is == 2)
+			continue;
+		if (is >= 0)
+			return 1;
+		if ((errno != ESRCH && errno != EBADF) || compare(order, m, m))
+			return -1;
+		/* The other one has ended. */
+		order->nr--;
+		memmove(order->members + middle, order->members + middle + 1,
+			(order->nr - middle) * sizeof(m));
+		low = 0;
+		high = order->nr;
+	}
+	order->members = reallocarray(order->members, order->nr + 1, sizeof(m));
+	if (!order->members)
+		die("no memory left", NULL);
+	memmove(order->members + low + 1, order->members + low,
+		(order->nr - low) * sizeof(m));
+	order->members[low] = m;
+	order->nr++;
+	return 0;
+}
+
 static void hold(struct process *process, struct hold hold)
 {
 	if (hold.kind == KIND_NODE || hold.kind == KIND_DEVICE)
@@ -300,27 +347,59 @@ static bool is_copy(struct process *process, const struct hold *hold)
 	return hold->identity && !is_new(process, text("%d %s", hold->kind, hold->identity));
 }
 
-/* Files registered with the ring: lines of a number and a path */
+/* An fd that only names a file (O_PATH) keeps nothing, and needs no permission. */
+static bool is_only_a_name(pid_t task, int fd)
+{
+	const char *flags = early_value(at("/proc/%d/fdinfo/%d", task, fd), "flags");
+
+	return flags && (strtoul(flags, NULL, 8) & O_PATH);
+}
+
+/* Files that were sent over the socket and not received yet */
+static unsigned int in_flight(pid_t task, int fd)
+{
+	char *s = info_of_fd(task, fd);
+	unsigned int n;
+
+	s = s ? strstr(s, "\nscm_fds:") : NULL;
+	return s && sscanf(s, "\nscm_fds: %u", &n) == 1 ? n : 0;
+}
+
+struct ring {
+	struct process *process;
+	pid_t task;
+	int fd;
+	bool files;
+};
+
+/* A line of its fdinfo: a file registered with it is a number and a path. */
+static void look_at_ring_line(char *line, void *data)
+{
+	struct ring *ring = data;
+	struct hold h = { .task = ring->task, .fd = ring->fd, .registered = true };
+	const void *before = newest();
+	int n = 0;
+
+	ring->files |= starts(line, "UserFiles:");
+	if (!ring->files || sscanf(line, " %*u: %n", &n) == EOF || !n)
+		return;
+	h.kind = kind_of(line + n);
+	if (h.kind != KIND_NODE && h.kind != KIND_DEVICE)
+		return;
+	h.path = text("%s", line + n);
+	if (is_new(ring->process, text("ring %s", h.path)))
+		hold(ring->process, h);
+	else
+		forget_since(before);
+}
+
 static void look_at_ring(struct process *process, pid_t task, int fd)
 {
-	char *line = info_of_fd(task, fd), *end;
+	struct ring ring = { .process = process, .task = task, .fd = fd };
 
-	line = line ? strstr(line, "\nUserFiles:") : NULL;
-	for (; line; line = end) {
-		struct hold h = { .task = task, .fd = fd, .registered = true };
-		int n = 0;
-
-		line++;
-		end = strchr(line, '\n');
-		if (end)
-			*end = 0;
-		if (sscanf(line, " %*u: %n", &n) != EOF && n) {
-			h.path = line + n;
-			h.kind = kind_of(h.path);
-		}
-		if (h.kind == KIND_NODE || h.kind == KIND_DEVICE)
-			hold(process, h);
-	}
+	/* The same one at many fds would take long. */
+	if (find(&process->rings, (struct member){ task, fd }) != 1)
+		read_lines(at("/proc/%d/fdinfo/%d", task, fd), look_at_ring_line, &ring);
 }
 
 /* False if there is no permission */
@@ -335,13 +414,18 @@ static bool look_at_fd(struct process *process, pid_t task, const char *name)
 		return errno == ENOENT || errno == ESRCH;
 	h.kind = kind_of(h.path);
 	take_number(&h, link);
+	if (h.kind == KIND_SOCKET && process->sockets)
+		h.in_flight = in_flight(task, h.fd);
+	if (h.kind == KIND_NONE || (h.kind == KIND_SOCKET && !h.in_flight) ||
+	    is_only_a_name(task, h.fd))
+		return true;
 	if (h.kind == KIND_DEVICE)
 		h.device = device_of(task, h.fd);
 	if (h.kind == KIND_KVM_VFIO || h.kind == KIND_TCE)
 		h.identity = identity(task, h.fd);
 	if (h.kind == KIND_RING)
 		look_at_ring(process, task, h.fd);
-	else if (h.kind != KIND_NONE && !is_copy(process, &h))
+	else if (!is_copy(process, &h))
 		hold(process, h);
 	return true;
 }
@@ -400,70 +484,24 @@ static bool look_at_fds(struct process *process, pid_t task, bool *any)
 	return whole;
 }
 
-/* Threads with tables of fds that were looked at, in the order that the kernel tells */
-struct tables {
-	pid_t *tasks;
-	size_t nr;
-};
-
-/* 0: the same table; 1 or 2: the first one is less, or greater; < 0: that cannot be told */
-static long compare_tables(pid_t a, pid_t b)
-{
-	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0);
-}
-
-/* Adds the thread.  False: its table is there, or it is gone, or nothing can be told. */
-static bool is_new_table(struct tables *tables, pid_t task)
-{
-	size_t low = 0, high = tables->nr, middle;
-	long order;
-
-	while (low < high) {
-		middle = low + (high - low) / 2;
-		order = compare_tables(tables->tasks[middle], task);
-		if (order == 1)
-			low = middle + 1;
-		if (order == 2)
-			high = middle;
-		if (order == 1 || order == 2)
-			continue;
-		if (order >= 0 || errno != ESRCH || compare_tables(task, task))
-			return false;
-		/* The other one has ended. */
-		tables->nr--;
-		memmove(tables->tasks + middle, tables->tasks + middle + 1,
-			(tables->nr - middle) * sizeof(*tables->tasks));
-		low = 0;
-		high = tables->nr;
-	}
-	tables->tasks = reallocarray(tables->tasks, tables->nr + 1, sizeof(*tables->tasks));
-	if (!tables->tasks)
-		die("no memory left", NULL);
-	memmove(tables->tasks + low + 1, tables->tasks + low,
-		(tables->nr - low) * sizeof(*tables->tasks));
-	tables->tasks[low] = task;
-	tables->nr++;
-	return true;
-}
-
 /*
  * Most threads share one table of fds, but a thread may have one of its own, and the first
  * thread has none once it has ended.
  */
 static bool look_at_tables(struct process *process, char **thread)
 {
-	struct tables tables = {};
+	struct order tables = { .type = KCMP_FILES };
 	bool any = false, whole = look_at_fds(process, process->pid, &any);
 
-	is_new_table(&tables, process->pid);
+	find(&tables, (struct member){ .task = process->pid });
 	for (; *thread; thread++) {
 		pid_t task = atoi(*thread);
 
 		/* If it cannot be told, most do share. */
-		if (task != process->pid && (is_new_table(&tables, task) || !any))
+		if (task != process->pid && (!find(&tables, (struct member){ .task = task }) || !any))
 			whole &= look_at_fds(process, task, &any);
 	}
-	free(tables.tasks);
+	free(tables.members);
 	return whole;
 }
 
@@ -486,7 +524,7 @@ static bool look_at_process(struct process *process)
 	return whole;
 }
 
-bool visit_processes(void (*visit)(struct process *process, void *data), void *data)
+static bool visit_all(void (*visit)(struct process *process, void *data), void *data, bool sockets)
 {
 	/* Without permission, some may not even be in the list (hidepid). */
 	bool whole = exists(at("/proc/1/fd/."));
@@ -495,7 +533,7 @@ bool visit_processes(void (*visit)(struct process *process, void *data), void *d
 	find_nodes("vfio", false);
 	find_nodes("vfio-dev", true);
 	for (pid = list_folder(at("/proc")); *pid; pid++) {
-		struct process process = {};
+		struct process process = { .sockets = sockets, .rings.type = KCMP_FILE };
 		const void *before = newest();
 
 		if (!is_number(*pid))
@@ -507,9 +545,20 @@ bool visit_processes(void (*visit)(struct process *process, void *data), void *d
 			visit(&process, data);
 		}
 		free(process.holds);
+		free(process.rings.members);
 		json_object_put(process.seen);
 		forget_since(before);
 	}
 	forget_nodes();
 	return whole;
+}
+
+bool visit_processes(void (*visit)(struct process *process, void *data), void *data)
+{
+	return visit_all(visit, data, false);
+}
+
+void visit_sockets(void (*visit)(struct process *process, void *data), void *data)
+{
+	visit_all(visit, data, true);
 }

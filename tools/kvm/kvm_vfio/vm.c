@@ -233,19 +233,23 @@ bool is_power(void)
 	return arch && starts(arch, "ppc");
 }
 
-/* A VM that the process has, with its KVM-VFIO device and the fdinfo of that, if not NULL */
-static struct json_object *vm_of(struct process *process, const struct hold *device, char *info)
+/*
+ * A VM that the process has, with its KVM-VFIO device and the fdinfo of that, if not NULL;
+ * @name and @fds are those of all VMs of the process.
+ */
+static struct json_object *vm_of(struct process *process, const char *name,
+				 struct json_object *fds, const struct hold *device, char *info)
 {
 	static const char *const keys[] = { "device_fd", "vm", "vm_pid", "coherent", "noncoherent",
 					    "more_files" };
-	struct json_object *vm = new_object(), *fds = new_array();
+	struct json_object *vm = new_object();
 	const struct hold *h, *end = process->holds + process->nr_holds;
 	size_t i;
 
-	put_text(vm, "name", people_name(process->pid));
+	put_text(vm, "name", name);
 	put_number(vm, "pid", process->pid);
 	put_text(vm, "process", process->comm);
-	put(vm, "vm_fds", fds);
+	put(vm, "vm_fds", json_object_get(fds));
 	for (i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		put(vm, keys[i], NULL);
 	put(vm, "files", device ? NULL : new_array());
@@ -260,12 +264,9 @@ static struct json_object *vm_of(struct process *process, const struct hold *dev
 	}
 	if (info)
 		take_device(vm, info);
-	for (h = process->holds; h < end; h++) {
-		if (h->kind == KIND_VM)
-			add(fds, json_object_new_int(h->fd));
+	for (h = process->holds; h < end; h++)
 		if (h->kind == KIND_TCE && has(vm, "tables"))
 			take_table(vm, h);
-	}
 	return vm;
 }
 
@@ -276,21 +277,27 @@ static struct json_object *vm_of(struct process *process, const struct hold *dev
 struct json_object *vms_of(struct process *process)
 {
 	const struct hold *h, *end = process->holds + process->nr_holds;
-	struct json_object *vms = new_array();
-	bool any = false;
+	struct json_object *vms = new_array(), *fds = new_array();
+	const char *name = NULL;
 	char *info;
 
 	for (h = process->holds; h < end; h++) {
-		any |= h->kind == KIND_VM;
+		if (h->kind == KIND_VM)
+			add(fds, json_object_new_int(h->fd));
+		if (!name && (h->kind == KIND_VM || h->kind == KIND_KVM_VFIO))
+			name = people_name(process->pid);
+	}
+	for (h = process->holds; h < end; h++) {
 		if (h->kind != KIND_KVM_VFIO)
 			continue;
 		info = info_of_fd(h->task, h->fd);
 		/* Or it was closed, or the process has ended, since it was found. */
 		if (info || (errno != ENOENT && errno != ESRCH))
-			add(vms, vm_of(process, h, info));
+			add(vms, vm_of(process, name, fds, h, info));
 	}
-	if (any && !length(vms) && process->comm)
-		add(vms, vm_of(process, NULL, NULL));
+	if (length(fds) && !length(vms) && process->comm)
+		add(vms, vm_of(process, name, fds, NULL, NULL));
+	json_object_put(fds);
 	return vms;
 }
 

@@ -163,11 +163,15 @@ static const char *node_of(const struct hold *hold, bool *cdev)
 	return !*cdev && starts(name, "noiommu-") ? name + strlen("noiommu-") : name;
 }
 
-enum match { OTHERS = -1, NEITHER, PERHAPS, SURE };
+/*
+ * OTHERS: a node of another group; PERHAPS: a device that the kernel does not name; BY_PATH: the
+ * path is right, but any file of a mount namespace can have it
+ */
+enum match { OTHERS = -1, NEITHER, PERHAPS, BY_PATH, SURE };
 
-/* OTHERS: a node of another group */
 static enum match match(const struct search *search, const struct hold *hold)
 {
+	enum match found = hold->registered ? BY_PATH : SURE;
 	struct json_object *member;
 	const char *node;
 	bool cdev;
@@ -178,9 +182,9 @@ static enum match match(const struct search *search, const struct hold *hold)
 		return NEITHER;
 	node = node_of(hold, &cdev);
 	if (!cdev)
-		return search->group && !strcmp(node, search->group) ? SURE : OTHERS;
+		return search->group && !strcmp(node, search->group) ? found : OTHERS;
 	member = member_of_cdev(search, node);
-	return member && is_wanted(search, get_text(member, "name")) ? SURE : OTHERS;
+	return member && is_wanted(search, get_text(member, "name")) ? found : OTHERS;
 }
 
 /* Could a VFIO device that does not tell its name be one that is asked for? */
@@ -274,22 +278,16 @@ static void take_in_flight(struct process *process, void *data)
 {
 	struct search *search = data;
 	struct json_object *o;
-	unsigned int n;
 	size_t i;
-	char *s;
 
 	for (i = 0; i < process->nr_holds; i++) {
 		if (process->holds[i].kind != KIND_SOCKET)
-			continue;
-		s = info_of_fd(process->holds[i].task, process->holds[i].fd);
-		s = s ? strstr(s, "\nscm_fds:") : NULL;
-		if (!s || sscanf(s, "\nscm_fds: %u", &n) != 1 || !n)
 			continue;
 		o = new_object();
 		put_number(o, "pid", process->pid);
 		put_text(o, "process", process->comm);
 		put_number(o, "fd", process->holds[i].fd);
-		put_number(o, "files", n);
+		put_number(o, "files", process->holds[i].in_flight);
 		add(search->in_flight, o);
 	}
 }
@@ -376,26 +374,33 @@ static void advise_vm(struct json_object *advice, struct json_object *vm)
 static void advise_process(struct json_object *advice, struct json_object *process)
 {
 	const char *pid = get_text(process, "pid");
-	bool mapped = false, ring = false, open = false;
 	struct json_object *hold;
 
-	for_each(hold, get(process, "holds")) {
-		mapped |= !strcmp(get_text(hold, "how"), "mapping");
-		ring |= !strcmp(get_text(hold, "how"), "io_uring");
-		open |= !strcmp(get_text(hold, "how"), "fd");
-	}
-	if (open)
-		advise(advice,
-		       "process %s: end it, or have it close the file",
-		       pid);
-	else if (ring)
-		advise(advice,
-		       "process %s: end it; it closed the file, but its io_uring keeps it",
-		       pid);
-	else if (mapped)
-		advise(advice,
-		       "process %s: end it; it closed all files, but has memory of the device mapped",
-		       pid);
+	for_each(hold, get(process, "holds"))
+		if (!strcmp(get_text(hold, "how"), "fd")) {
+			advise(advice, "process %s: end it, or have it close the file", pid);
+			return;
+		}
+	advise(advice,
+	       "process %s: end it; it closed all files, but has memory of the device mapped",
+	       pid);
+}
+
+static void advise_perhaps(struct json_object *advice, struct json_object *process)
+{
+	const char *pid = get_text(process, "pid");
+	struct json_object *hold;
+
+	for_each(hold, get(process, "holds"))
+		if (*get_text(hold, "path") == '/') {
+			advise(advice,
+			       "process %s: end it if nobody else has it; its io_uring keeps a file of that name",
+			       pid);
+			return;
+		}
+	advise(advice,
+	       "process %s: ask those who run it; this kernel does not tell which VFIO devices it has",
+	       pid);
 }
 
 /* Is it the process of a VM that is advised about? */
@@ -433,9 +438,7 @@ static struct json_object *advice_of(const struct search *search, bool busy)
 		if (!has_vm(search, o))
 			advise_process(advice, o);
 	for_each(o, search->perhaps)
-		advise(advice,
-		       "process %s: ask those who run it; this kernel does not tell which VFIO devices it has",
-		       get_text(o, "pid"));
+		advise_perhaps(advice, o);
 	if (busy)
 		advise(advice,
 		       "group %s: look from the host if this is a container; if a socket has files in flight, end its process",
@@ -461,7 +464,7 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 		busy = !held;
 	}
 	if (busy && !length(search->perhaps))
-		visit_processes(take_in_flight, search);
+		visit_sockets(take_in_flight, search);
 	put_text(tree, "asked", asked);
 	put(tree, "held", NULL);
 	if (held || whole)
@@ -631,7 +634,10 @@ int why(const char *what, bool json)
 	if (!has(tree, "vms"))
 		warn("this kernel does not tell all that VMs hold");
 	json_object_put(tree);
-	if (!told)
+	if (!told && !busy)
 		die("no permission to look at the files of all processes", more_permission());
+	if (!told)
+		warn(text("no permission to look at the files of all processes: %s",
+			  more_permission()));
 	return busy ? YES : NO;
 }
