@@ -477,6 +477,13 @@ static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
 	return NULL;
 }
 
+/* Any number can be attached, so each is a section of its own. */
+static long tce_attachment_now(const struct tce_attachment *attachment)
+{
+	guard(rcu)();
+	return tce_attachment_left(attachment);
+}
+
 /* What is gone does not count: with it there, hypercalls change nothing. */
 static bool tce_links_have_room(struct kvmppc_tce_table *table)
 {
@@ -486,10 +493,9 @@ static bool tce_links_have_room(struct kvmppc_tce_table *table)
 
 	lockdep_assert_held(&tce_mutex);
 
-	guard(rcu)();
 	list_for_each_entry(link, &table->links, node) {
 		list_for_each_entry(attachment, &link->attachments, node) {
-			if (tce_attachment_left(attachment) != TCE_LEFT_GONE) {
+			if (tce_attachment_now(attachment) != TCE_LEFT_GONE) {
 				nr++;
 				break;
 			}
@@ -743,12 +749,11 @@ static void tce_show_links(struct seq_file *m, struct kvmppc_tce_table *table)
 
 	lockdep_assert_held(&tce_mutex);
 
-	guard(rcu)();
 	list_for_each_entry(link, &table->links, node) {
 		nr++;
 		list_for_each_entry(attachment, &link->attachments, node)
 			seq_printf(m, "group:\t%d %s\n", attachment->holder->user->group,
-				   tce_state(tce_attachment_left(attachment)));
+				   tce_state(tce_attachment_now(attachment)));
 	}
 	seq_printf(m, "hardware:\t%u\n", nr);
 }

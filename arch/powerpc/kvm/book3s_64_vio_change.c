@@ -33,6 +33,8 @@
  * @start: of that slot
  * @room: the last address at which any hardware page is all in it, counted from @start
  * @other: others, that were looked up last, or NULL
+ * @looks: how many were looked up
+ * @most: how many may be, before the entries that follow have to wait for the next chunk
  */
 struct tce_regions {
 	struct mm_struct *mm;
@@ -40,7 +42,12 @@ struct tce_regions {
 	unsigned long start;
 	unsigned long room;
 	struct mm_iommu_table_group_mem_t *other[2];
+	unsigned int looks;
+	unsigned int most;
 };
+
+/* A region is looked up in a list of any length, without a break. */
+#define TCE_LOOKS	32
 
 /**
  * struct tce_pass - what a pass over the entries of one hardware table needs
@@ -131,8 +138,10 @@ tce_region_other(struct tce_regions *regions, unsigned long ua, unsigned int shi
 	if (mem && !mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
 		return mem;
 	mem = regions->other[1];
-	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, &hpa))
+	if (!mem || mm_iommu_ua_to_hpa(mem, ua, shift, &hpa)) {
 		mem = mm_iommu_lookup(regions->mm, ua, 1UL << shift);
+		regions->looks++;
+	}
 	regions->other[1] = regions->other[0];
 	regions->other[0] = mem;
 	return mem;
@@ -144,6 +153,30 @@ tce_region(const struct tce_pass *pass, unsigned long ua)
 	if (likely(ua - pass->start <= pass->room))
 		return pass->slot;
 	return tce_region_other(pass->regions, ua, pass->page_shift);
+}
+
+/* The same, or false if it would have to be looked up, and is one too many for this chunk. */
+static __always_inline bool
+tce_region_now(const struct tce_pass *pass, unsigned long ua,
+	       struct mm_iommu_table_group_mem_t **mem)
+{
+	*mem = pass->slot;
+	if (likely(ua - pass->start <= pass->room))
+		return true;
+	if (pass->regions->looks >= pass->regions->most)
+		return false;
+	*mem = tce_region_other(pass->regions, ua, pass->page_shift);
+	return true;
+}
+
+/*
+ * What is done as a whole, an entry of the guest or a piece of a large one, never has to wait:
+ * each of its hardware entries can have an old and a new region.
+ */
+static void tce_limit_looks(const struct tce_pass *pass)
+{
+	pass->regions->most = pass->regions->looks + TCE_LOOKS +
+			      2 * min(1UL << pass->shift, TCE_CHUNK);
 }
 
 /* Nothing reaches the page at @ua any more by an entry that counted it. */
@@ -158,6 +191,43 @@ static void tce_drop(const struct tce_pass *pass, unsigned long ua)
  * An LPAR does not hear whether its clear() did all of it, so there entries are
  * exchanged, as if something was mapped.
  */
+
+/* How many entries of a run can be unmapped in this chunk */
+static unsigned long tce_run_now(const struct tce_pass *pass, const __be64 *view,
+				 unsigned long nr)
+{
+	const unsigned long start = pass->start, room = pass->room;
+	const __be64 *from = view, *end = view + nr;
+	struct mm_iommu_table_group_mem_t *mem;
+	unsigned long was;
+
+	for (; view < end; view++) {
+		was = tce_load(view);
+		if (likely(was - start <= room) || !was)
+			continue;
+		if (!tce_region_now(pass, was, &mem))
+			break;
+	}
+	return view - from;
+}
+
+/* The same for the first @nr entries of the chunk */
+static unsigned long tce_link_now(const struct tce_pass *pass, unsigned long nr)
+{
+	unsigned long i, run, now;
+	const __be64 *view;
+
+	if (nr <= TCE_LOOKS)
+		return nr;
+	tce_limit_looks(pass);
+	for (i = 0; i < nr; i += run) {
+		view = tce_view(pass->tbl, pass->entry + i, nr - i, false, &run);
+		now = view ? tce_run_now(pass, view, run) : run;
+		if (now < run)
+			return i + now;
+	}
+	return nr;
+}
 
 /* Unmaps a run of entries in one leaf level. */
 static void tce_run_unmap(const struct tce_pass *pass, __be64 *view,
@@ -204,8 +274,8 @@ static void tce_link_unmap(const struct tce_pass *of, unsigned long nr)
  * counts of what was replaced are dropped.  Where old and new page are in one region,
  * the count of the old page becomes that of the new one.
  *
- * If something cannot be had midway, all hardware tables go back to the guest's last
- * entry that is new in each of them.
+ * If something cannot be had midway, or too many regions were looked up, all hardware
+ * tables go back to the guest's last entry that is new in each of them.
  *
  * User space that maps and unmaps in the container at the same time changes entry,
  * view and count under the same lock.
@@ -253,13 +323,15 @@ static bool tce_exchange(const struct tce_pass *pass, unsigned long entry,
 {
 	enum dma_data_direction direction = tce_direction(new);
 	unsigned long ua = new & ~TCE_PERMISSIONS, hpa = 0, counted = 0;
-	struct mm_iommu_table_group_mem_t *mem = NULL;
+	struct mm_iommu_table_group_mem_t *mem = NULL, *of_was = NULL;
 
+	if (was && !tce_region_now(pass, was, &of_was))
+		return false;
 	if (new) {
-		mem = tce_region(pass, ua);
-		if (!tce_region_has(mem, ua, pass->page_shift, &hpa))
+		if (!tce_region_now(pass, ua, &mem) ||
+		    !tce_region_has(mem, ua, pass->page_shift, &hpa))
 			return false;
-		if (!was || tce_region(pass, was) != mem) {
+		if (mem != of_was) {
 			if (mm_iommu_mapped_inc(mem))
 				return false;
 			counted = TCE_COUNTED;
@@ -299,6 +371,7 @@ static unsigned long tce_link_exchange(const struct tce_pass *of, unsigned long 
 	unsigned long i, end, run, new, was;
 	__be64 *view;
 
+	tce_limit_looks(pass);
 	for (i = 0; i < nr; i = end) {
 		view = tce_view(pass->tbl, pass->entry + i, nr - i, true, &run);
 		if (!view)
@@ -407,7 +480,8 @@ static u64 tce_map(const struct tce_request *request, u64 first, u64 npages)
 	return npages;
 }
 
-static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
+/* Returns how many of the guest's entries are unmapped now in all links: one at least. */
+static u64 tce_unmap(const struct tce_request *request, u64 first, u64 npages)
 {
 	struct kvmppc_tce_table *table = request->table;
 	struct tce_link *link;
@@ -417,8 +491,13 @@ static void tce_unmap(const struct tce_request *request, u64 first, u64 npages)
 	tce_begin(&regions, request);
 	list_for_each_entry(link, &table->links, node) {
 		pass = tce_pass(request, link, first, table->old, &regions);
+		npages = tce_link_now(&pass, npages << link->shift) >> link->shift;
+	}
+	list_for_each_entry(link, &table->links, node) {
+		pass = tce_pass(request, link, first, table->old, &regions);
 		tce_link_unmap(&pass, npages << link->shift);
 	}
+	return npages;
 }
 
 /*
@@ -452,12 +531,12 @@ static long tce_change_chunk(const struct tce_request *request, u64 first, u64 *
 		return reason;
 	tce_lock_hardware(table, NULL);
 	reason = tce_table_left(table);
-	if (!reason && (request->uas || firmware_has_feature(FW_FEATURE_LPAR))) {
-		done = tce_map(request, first, *npages);
-		reason = done < *npages ? TCE_LEFT_MEMORY : 0;
-	} else if (!reason) {
-		tce_unmap(request, first, *npages);
-		done = *npages;
+	if (!reason) {
+		done = request->uas || firmware_has_feature(FW_FEATURE_LPAR) ?
+		       tce_map(request, first, *npages) : tce_unmap(request, first, *npages);
+		/* The others are the next chunk, even if that has to fail. */
+		*npages = done;
+		reason = done ? 0 : TCE_LEFT_MEMORY;
 	}
 	tce_store(table, request->first + first, done,
 		  request->tces ? request->tces + first : NULL, request->value);

@@ -44,7 +44,7 @@ struct hw {
 };
 
 /*
- * Preregistered memory; hpa is (number + 1) << 36, with its blocks in reverse
+ * Preregistered memory; hpa is (number + 1) << 30, with its blocks in reverse
  * order.
  */
 struct region {
@@ -64,10 +64,10 @@ struct iommu_group {
 	struct hw *counted_dead[IOMMU_TABLE_GROUP_MAX_TABLES];
 };
 
-/* @longest: entries that changed in one RCU section */
+/* @longest, @most_lookups: entries that changed, and look-ups, in one RCU section */
 struct hw_counts {
 	unsigned long kills, killed, exchanges, clears, cleared, fetches, fetched, lookups;
-	unsigned long longest;
+	unsigned long longest, most_lookups;
 	int tables, tce_pages;
 };
 

@@ -7,8 +7,8 @@
 
 #include "fake.h"
 
-#define HPA_SHIFT	36
-#define FAKE_REGIONS	8
+#define HPA_SHIFT	30
+#define FAKE_REGIONS	520
 #define PAGES_LEAF	64
 
 /*
@@ -200,7 +200,7 @@ static int hw_exchange(struct hw *hw, unsigned long i, unsigned long *hpa,
 int (*hw_before_exchange)(struct hw *hw, unsigned long i);
 
 /* Of this thread's RCU section */
-static __thread unsigned long changed;
+static __thread unsigned long changed, looked_up;
 
 static void count_changed(unsigned long nr)
 {
@@ -465,6 +465,7 @@ static void forget_found(void)
 	struct mm_iommu_table_group_mem_t *mem;
 
 	changed = 0;
+	looked_up = 0;
 	while ((mem = found)) {
 		found = mem->next;
 		free(mem);
@@ -592,6 +593,8 @@ struct mm_iommu_table_group_mem_t *mm_iommu_lookup(struct mm_struct *mm,
 	if (!rcu_read_lock_held())
 		SHIM_FAIL("a region is looked up outside of an RCU section");
 	hw_counts.lookups++;
+	if (++looked_up > hw_counts.most_lookups)
+		hw_counts.most_lookups = looked_up;
 	log_event('l');
 	region = region_of(ua, size);
 	if (!region)

@@ -427,6 +427,52 @@ TEST(break, "no more than 512 hardware entries change in one piece, in all table
 	}
 }
 
+/*
+ * Contract 4.27: Each page in a region of its own.  Each pass looks up 32 regions, but all of the
+ * first entry, and what it lets go is looked up once more.
+ */
+TEST(many_regions, "a page in each of 512 regions: few are looked up in one piece")
+{
+	static const struct shape shapes[] = {
+		{ 16, 0, 512, 1, { 16 }, { 0 } },
+		{ 16, 0, 512, 2, { 16, 12 }, { 64, 0 } },
+		{ 20, 0, 32, 1, { 16 }, { 0 } },
+	};
+	const u64 gpa = 5UL << 32, ua = 0x7f5000000000UL;
+	u64 tces[512];
+
+	for (int i = 0; i < 6; i++) {
+		const struct shape *shape = &shapes[i % 3];
+		struct world w = world_new(shape, 1);
+		u64 nr = shape->entries, size = 1UL << shape->shift;
+		unsigned long most = 2;
+
+		/* Firmware unmaps by exchanges. */
+		shim_lpar = i >= 3;
+		for (unsigned int j = 0; j < shape->nr_hw; j++)
+			most += 2 * (32 + (2 << (shape->shift - shape->hw_shift[j])));
+		vm_slot(w.kvm, 5, gpa, 32 * MB, ua, 0);
+		for (unsigned long j = 0; j < 512; j++)
+			region_new(ua + (j << 16), 1 << 16, 16);
+		hw_counts.most_lookups = 0;
+		for (u64 j = 0; j < nr; j++)
+			tces[j] = (gpa + j * size) | RW;
+		EXPECT_EQ(world_list(&w, 0, tces, nr), H_SUCCESS);
+		for (u64 j = 0; j < nr; j++)
+			tces[j] = (gpa + (32 * MB - size) - j * size) | RO;
+		list(&w, 0, tces, nr, H_SUCCESS, 1);
+		EXPECT(hw_counts.most_lookups > 32);
+		memset(tces, 0, sizeof(tces));
+		for (u64 j = 0; j < nr; j += 2)
+			tces[j] = (gpa + j * size) | RW;
+		list(&w, 0, tces, nr, H_SUCCESS, 1);
+		stuff(&w, 0, 0, nr, H_SUCCESS, 1);
+		EXPECT(hw_counts.most_lookups <= most);
+		shim_lpar = false;
+		fake_end();
+	}
+}
+
 /* Contract 4.28: The fast path has the slot of the entry before. */
 TEST(slot_changes, "a slot is deleted, moved, read-only: nothing is put by what it was")
 {
