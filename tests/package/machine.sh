@@ -9,14 +9,15 @@
 #   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
 
-# It sets $replaced: modules that can be ours; and $drivers: what a VM and its device need.
+# It sets $replaced: modules that can be ours; $drivers: what a VM and its device need; and
+# $above: others that can be above those, of mediated devices.
 case $machine in
 x86-bare)
-	of=x86_64 cc=gcc replaced="kvm vfio" drivers="kvm_amd vfio_iommu_type1 vfio_pci"
+	of=x86_64 cc=gcc replaced="kvm vfio" drivers="kvm_amd vfio_iommu_type1 vfio_pci" above=kvmgt
 	;;
 power9-bare)
 	of=ppc64le cc=powerpc64le-linux-gnu-gcc replaced="kvm vfio vfio_iommu_spapr_tce"
-	drivers="kvm_hv vfio_iommu_spapr_tce vfio_pci"
+	drivers="kvm_hv vfio_iommu_spapr_tce vfio_pci" above=
 	;;
 esac
 
@@ -39,7 +40,7 @@ carry() {
 		{
 			find . -maxdepth 1 -name 'modules.*'
 			for module in $replaced; do find . -name "$module.ko*"; done
-			there "$modprobe -S $1 -D -a $drivers" |
+			there "$modprobe -S $1 -D -a $drivers $above" |
 				sed -n "/^insmod /{s|^insmod .*/lib/modules/$1/||; s| *\$||; p}"
 		} | cpio -pdmL --quiet "$dir/carry/lib/modules/$1"
 	)
@@ -69,7 +70,7 @@ in_machine() {
 	KERNEL_$of='$4'
 	MODULES_$of='$tree/lib/modules/$3'
 	BUSYBOX_$of='$busybox'
-	QEMU_POWER_PATH='${QEMU_POWER_PATH:-}'
+	QEMU_POWER_PATH='$QEMU_POWER_PATH'
 	END
 	"$cc" -O2 -static -o "$dir/holder" "$top/demo/holder.c"
 	# Defect 13: stock warns when a group goes without SET_SPAPR_TCE.  Another warning has a
@@ -86,5 +87,5 @@ in_machine() {
 	LAB_BUILD=$out LAB_ALLOWED=$dir/allowed KVM_VFIO_BASE_ENV=$dir/base.env \
 		"$top/tests/lab/run" -m "$machine" \
 		-k "$kind" -t 100 --initrd "$dir/carry.cpio" -f "$dir/holder" \
-		-f "$top/tests/package/dkms.inside" "$@" -- "$command"
+		-f "$top/tests/package/dkms.inside" -f "$top/debian/README.Debian" "$@" -- "$command"
 }

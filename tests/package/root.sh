@@ -234,10 +234,10 @@ bound_early() {
 	initramfs_has kernel
 }
 
-# initramfs_has FOLDER: its modules are from there
+# initramfs_has FOLDER: its modules are from there; by the tool of initramfs-tools or of dracut
 initramfs_has() {
 	for module in $replaced; do
-		in_root "lsinitramfs /boot/initrd.img-$later_kernel" |
+		in_root "\$(command -v lsinitramfs || echo lsinitrd) /boot/initrd.img-$later_kernel" |
 			grep "/lib/modules/$later_kernel/$1/\(.*/\)*${module}[.]ko"
 	done
 }
