@@ -416,16 +416,16 @@ static bool look_at_fd(struct process *process, pid_t task, const char *name)
 	take_number(&h, link);
 	if (h.kind == KIND_SOCKET && process->sockets)
 		h.in_flight = in_flight(task, h.fd);
-	if (h.kind == KIND_NONE || (h.kind == KIND_SOCKET && !h.in_flight) ||
-	    is_only_a_name(task, h.fd))
+	if (h.kind == KIND_RING)
+		look_at_ring(process, task, h.fd);
+	if (h.kind == KIND_NONE || h.kind == KIND_RING ||
+	    (h.kind == KIND_SOCKET && !h.in_flight) || is_only_a_name(task, h.fd))
 		return true;
 	if (h.kind == KIND_DEVICE)
 		h.device = device_of(task, h.fd);
 	if (h.kind == KIND_KVM_VFIO || h.kind == KIND_TCE)
 		h.identity = identity(task, h.fd);
-	if (h.kind == KIND_RING)
-		look_at_ring(process, task, h.fd);
-	else if (!is_copy(process, &h))
+	if (!is_copy(process, &h))
 		hold(process, h);
 	return true;
 }

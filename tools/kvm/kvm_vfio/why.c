@@ -21,13 +21,14 @@
  * @processes: that certainly have it open or mapped
  * @perhaps: that have VFIO devices of which the kernel does not tell which
  * @in_flight: sockets with files in flight
+ * @unnamed: some of @perhaps have a device that the kernel does not name
  * @untold: some VMs do not tell all that they hold
  */
 struct search {
 	const char *group, *device;
 	bool siblings;
 	struct json_object *members, *vms, *processes, *perhaps, *in_flight;
-	bool untold;
+	bool unnamed, untold;
 };
 
 /* All devices of the group, or the one at @dir, which has none */
@@ -172,6 +173,7 @@ enum match { OTHERS = -1, NEITHER, PERHAPS, BY_PATH, SURE };
 static enum match match(const struct search *search, const struct hold *hold)
 {
 	enum match found = hold->registered ? BY_PATH : SURE;
+	enum match others = hold->registered ? NEITHER : OTHERS;
 	struct json_object *member;
 	const char *node;
 	bool cdev;
@@ -182,9 +184,9 @@ static enum match match(const struct search *search, const struct hold *hold)
 		return NEITHER;
 	node = node_of(hold, &cdev);
 	if (!cdev)
-		return search->group && !strcmp(node, search->group) ? found : OTHERS;
+		return search->group && !strcmp(node, search->group) ? found : others;
 	member = member_of_cdev(search, node);
-	return member && is_wanted(search, get_text(member, "name")) ? found : OTHERS;
+	return member && is_wanted(search, get_text(member, "name")) ? found : others;
 }
 
 /* Could a VFIO device that does not tell its name be one that is asked for? */
@@ -244,6 +246,7 @@ static void take_process(struct search *search, const struct process *process)
 		if (match(search, &process->holds[i]) > NEITHER)
 			add(holds, hold_tree(&process->holds[i]));
 	add(best == SURE ? search->processes : search->perhaps, o);
+	search->unnamed |= best == PERHAPS;
 }
 
 static void take_vms(struct search *search, struct process *process)
@@ -454,16 +457,18 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 	bool held = is_held(search), busy = !held && whole && is_busy(search->group);
 
 	/* A group is busy, too, while the cdev of any of its devices is open. */
-	if (busy && search->device && !length(search->perhaps)) {
+	if (busy && search->device && !search->unnamed) {
 		search->siblings = true;
-		/* Those that hold it in name only come again. */
+		/* Those that hold it in name only, or by a path, come again. */
 		json_object_put(search->vms);
+		json_object_put(search->perhaps);
 		search->vms = new_array();
+		search->perhaps = new_array();
 		visit_processes(take, search);
 		held = is_held(search);
 		busy = !held;
 	}
-	if (busy && !length(search->perhaps))
+	if (busy && !search->unnamed)
 		visit_sockets(take_in_flight, search);
 	put_text(tree, "asked", asked);
 	put(tree, "held", NULL);
@@ -479,9 +484,9 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 	    json_object_get(search->vms));
 	put(tree, "processes", search->processes);
 	put(tree, "perhaps", search->perhaps);
-	put_bool(tree, "unseen", busy && !length(search->perhaps));
+	put_bool(tree, "unseen", busy && !search->unnamed);
 	put(tree, "in_flight", search->in_flight);
-	put(tree, "advice", advice_of(search, busy && !length(search->perhaps)));
+	put(tree, "advice", advice_of(search, busy && !search->unnamed));
 	json_object_put(search->vms);
 	return tree;
 }
