@@ -155,7 +155,7 @@ tce_region(const struct tce_pass *pass, unsigned long ua)
 	return tce_region_other(pass->regions, ua, pass->page_shift);
 }
 
-/* The same, or false if it would have to be looked up, and is one too many for this chunk. */
+/* The same for a page that can wait for the next chunk: false, once enough were looked up. */
 static __always_inline bool
 tce_region_now(const struct tce_pass *pass, unsigned long ua,
 	       struct mm_iommu_table_group_mem_t **mem)
