@@ -495,11 +495,11 @@ static bool look_at_tables(struct process *process, char **thread)
 
 	find(&tables, (struct member){ .task = process->pid });
 	for (; *thread; thread++) {
-		pid_t task = atoi(*thread);
+		struct member m = { .task = atoi(*thread) };
 
 		/* If it cannot be told, most do share. */
-		if (task != process->pid && (!find(&tables, (struct member){ .task = task }) || !any))
-			whole &= look_at_fds(process, task, &any);
+		if (m.task != process->pid && (!find(&tables, m) || !any))
+			whole &= look_at_fds(process, m.task, &any);
 	}
 	free(tables.members);
 	return whole;
