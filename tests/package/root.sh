@@ -237,7 +237,7 @@ bound_early() {
 # initramfs_has FOLDER: its modules are from there; by the tool of initramfs-tools or of dracut
 initramfs_has() {
 	for module in $replaced; do
-		in_root "\$(command -v lsinitramfs || echo lsinitrd) /boot/initrd.img-$later_kernel" |
+		in_root "\$(command -v lsinitrd || echo lsinitramfs) /boot/initrd.img-$later_kernel" |
 			grep "/lib/modules/$later_kernel/$1/\(.*/\)*${module}[.]ko"
 	done
 }
