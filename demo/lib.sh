@@ -95,8 +95,8 @@ nested_append="nohz=off highres=off"
 
 # outer_qemu: the major version of the QEMU that emulates power9, for $OUTER_QEMU of guest.sh
 outer_qemu() {
-	program=$QEMU_POWER_PATH/qemu-system-ppc64
-	[ -x "$program" ] || "$top/scripts/fetch" qemu-power >&2
+	program=${QEMU_POWER_PATH:+$QEMU_POWER_PATH/}qemu-system-ppc64
+	command -v "$program" >/dev/null || "$top/scripts/fetch" qemu-power >&2
 	"$program" -version | sed -n "s/.*version \([0-9]*\).*/\1/p"
 }
 
