@@ -374,36 +374,31 @@ static void advise_vm(struct json_object *advice, struct json_object *vm)
 		       name);
 }
 
-static void advise_process(struct json_object *advice, struct json_object *process)
+/* Does the value of the key begin so in any of them? */
+static bool any_hold(struct json_object *process, const char *key, const char *with)
 {
-	const char *pid = get_text(process, "pid");
 	struct json_object *hold;
 
 	for_each(hold, get(process, "holds"))
-		if (!strcmp(get_text(hold, "how"), "fd")) {
-			advise(advice, "process %s: end it, or have it close the file", pid);
-			return;
-		}
-	advise(advice,
+		if (starts(get_text(hold, key), with))
+			return true;
+	return false;
+}
+
+static void advise_process(struct json_object *advice, struct json_object *process)
+{
+	advise(advice, any_hold(process, "how", "fd") ?
+	       "process %s: end it, or have it close the file" :
 	       "process %s: end it; it closed all files, but has memory of the device mapped",
-	       pid);
+	       get_text(process, "pid"));
 }
 
 static void advise_perhaps(struct json_object *advice, struct json_object *process)
 {
-	const char *pid = get_text(process, "pid");
-	struct json_object *hold;
-
-	for_each(hold, get(process, "holds"))
-		if (*get_text(hold, "path") == '/') {
-			advise(advice,
-			       "process %s: end it if nobody else has it; its io_uring keeps a file of that name",
-			       pid);
-			return;
-		}
-	advise(advice,
+	advise(advice, any_hold(process, "path", "/") ?
+	       "process %s: end it if nobody else has it; its io_uring keeps a file of that name" :
 	       "process %s: ask those who run it; this kernel does not tell which VFIO devices it has",
-	       pid);
+	       get_text(process, "pid"));
 }
 
 /* Is it the process of a VM that is advised about? */
