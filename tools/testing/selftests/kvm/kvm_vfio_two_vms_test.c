@@ -43,7 +43,7 @@ enum {
 	PROBE_START,
 	PROBE_END,
 	PROBE_DEVICE,		/* can the device be made coherent? */
-	PROBE_CONTAINER,	/* is the container coherent?  Not on stock */
+	PROBE_CONTAINER,	/* a question to the container, or another ioctl of it */
 	PROBE_MAX
 };
 
@@ -59,7 +59,7 @@ static struct vfio_probe probes[PROBE_MAX] = {
 	[PROBE_END] = VFIO_PROBE_GONE_IN(7, "end",
 					 "kvm_arch_end_assignment kvm=$arg1:x64"),
 	[PROBE_DEVICE] = VFIO_PROBE("device", "device_iommu_capable"),
-	[PROBE_CONTAINER] = VFIO_PROBE_OPTIONAL("container", "vfio_group_container_coherent"),
+	[PROBE_CONTAINER] = VFIO_PROBE("container", "vfio_iommu_type1_ioctl"),
 #endif
 };
 
@@ -405,7 +405,7 @@ TEST_F(two_vms, assignments_pair_up)
 static unsigned long coherency_questions(void)
 {
 	return vfio_probe_hits(&probes[PROBE_DEVICE]) +
-	       (probes[PROBE_CONTAINER].is_set ? vfio_probe_hits(&probes[PROBE_CONTAINER]) : 0);
+	       vfio_probe_hits(&probes[PROBE_CONTAINER]);
 }
 
 /*

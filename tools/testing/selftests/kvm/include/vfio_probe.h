@@ -13,7 +13,6 @@
  * struct vfio_probe - a function of the kernel, each call of which counts
  * @name: short, unique within the program; NULL: this architecture has none
  * @definition: the function, and kvm=FETCHARG:x64 if that is to be read back
- * @optional: the kernel may not have the function
  * @gone_in: kernels of this major version and newer do not have it; 0: all do
  * @returns: each return from it counts, and $retval may be fetched
  * @is_set: it has, and calls count
@@ -21,7 +20,6 @@
 struct vfio_probe {
 	const char *name;
 	const char *definition;
-	bool optional;
 	unsigned int gone_in;
 	bool returns;
 	bool is_set;
@@ -29,8 +27,6 @@ struct vfio_probe {
 
 #define VFIO_PROBE(_name, _definition) \
 	{ .name = _name, .definition = _definition }
-#define VFIO_PROBE_OPTIONAL(_name, _definition) \
-	{ .name = _name, .definition = _definition, .optional = true }
 
 #define VFIO_PROBE_GONE_IN(_major, _name, _definition) \
 	{ .name = _name, .definition = _definition, .gone_in = _major }

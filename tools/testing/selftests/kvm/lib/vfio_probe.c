@@ -52,8 +52,8 @@ static void probe_define(struct vfio_probe *probe)
 	snprintf(line, sizeof(line), "%c:" SYSTEM "/%s %s\n",
 		 probe->returns ? 'r' : 'p', probe->name, probe->definition);
 	ret = vfio_probe_event(line);
-	probe->is_set = !ret;
-	VFIO_ASSERT(!ret || probe->optional, "no probe %s: %d", probe->definition, ret);
+	VFIO_ASSERT(!ret, "no probe %s: %d", probe->definition, ret);
+	probe->is_set = true;
 }
 
 void vfio_probes_remove(void)
