@@ -396,7 +396,7 @@ static bool tce_is_attached(const struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	/* A holder has a few links, but a link can have many holders. */
+	/* A holder has a link for each window of a table, but a link can have many holders. */
 	list_for_each_entry(attachment, &holder->attachments, holder_node)
 		if (attachment->link == link)
 			return true;
@@ -460,7 +460,8 @@ static bool tce_window_fits(struct kvmppc_tce_table *table,
 
 /*
  * The window of the group that fits, pinned.  The container takes one out of the slots and
- * waits for RCU before it lets go.
+ * waits for RCU before it lets go; but when its last group leaves it waits for nobody, as the
+ * caller holds the lock of the group, which is not dead.
  */
 static struct iommu_table *tce_window_get(struct kvmppc_tce_table *table,
 					  struct iommu_table_group *group)
@@ -713,7 +714,8 @@ static int tce_table_release(struct inode *inode, struct file *file)
 		hash_del_rcu(&table->node);
 	/*
 	 * Hypercalls that found the table, or passed by, are over then: none has half of
-	 * a request done when the hardware tables go.
+	 * a request done when the hardware tables go.  Single entries and H_GET_TCE are
+	 * within RCU only, and so are hypercalls of other VMs that pass by.
 	 */
 	synchronize_srcu_expedited(&kvm->srcu);
 	synchronize_rcu_expedited();
