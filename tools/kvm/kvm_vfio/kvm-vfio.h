@@ -151,7 +151,13 @@ struct hold {
 	unsigned int in_flight;
 };
 
-/* Tables of fds of threads, or files, each once, in the order that kcmp(2) tells */
+/**
+ * struct order - tables of fds, memories, or files, each once, in the order that kcmp(2) tells
+ * @type: of which of these, for kcmp(2)
+ * @members: a task that has it
+ * @members.fd: of a file
+ * @nr: how many @members there are
+ */
 struct order {
 	int type;
 	struct member {
@@ -169,6 +175,7 @@ struct process {
 	struct json_object *seen; /* set of keys of what is not to be there twice */
 	struct order rings; /* of io_uring, that were looked at */
 	bool sockets; /* are looked at */
+	unsigned int nr_vms, nr_sockets; /* fds of these */
 };
 
 /* Calls @visit for each process that holds something of VFIO or KVM, and forgets it after

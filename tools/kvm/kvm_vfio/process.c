@@ -23,6 +23,12 @@
 /* Of a name, in bytes: people's are shorter. */
 #define NAME_LENGTH	256
 
+/* A table with more fds, or memory with more mappings, is large. */
+#define MANY		100
+
+/* Of VMs, and of sockets, in one process: any fd can be there 500,000 times. */
+#define MOST_FDS	100
+
 char *comm_of(pid_t pid)
 {
 	size_t size;
@@ -273,40 +279,88 @@ static long compare(const struct order *order, struct member a, struct member b)
 	return syscall(SYS_kcmp, a.task, b.task, order->type, a.fd, b.fd);
 }
 
-/* Is this table, or file, there?  Adds it if not.  -1: it is gone, or that cannot be told. */
-static int find(struct order *order, struct member m)
+static void drop(struct order *order, size_t place)
 {
-	size_t low = 0, high = order->nr, middle;
+	order->nr--;
+	memmove(order->members + place, order->members + place + 1,
+		(order->nr - place) * sizeof(*order->members));
+}
+
+/*
+ * Is this table, file, or memory, there?  -1: it is gone, or that cannot be told.  *place is where
+ * it is, or where it belongs.
+ */
+static int search(struct order *order, struct member m, size_t *place)
+{
+	size_t low = 0, high = order->nr;
 	long is;
 
 	while (low < high) {
-		middle = low + (high - low) / 2;
-		is = compare(order, order->members[middle], m);
-		if (is == 1)
-			low = middle + 1;
-		if (is == 2)
-			high = middle;
-		if (is == 1 || is == 2)
-			continue;
-		if (is >= 0)
-			return 1;
-		if ((errno != ESRCH && errno != EBADF) || compare(order, m, m))
-			return -1;
-		/* The other one has ended. */
-		order->nr--;
-		memmove(order->members + middle, order->members + middle + 1,
-			(order->nr - middle) * sizeof(m));
-		low = 0;
-		high = order->nr;
+		*place = low + (high - low) / 2;
+		is = compare(order, order->members[*place], m);
+		if (is == 1) {
+			low = *place + 1;
+		} else if (is == 2) {
+			high = *place;
+		} else if (is < 0 && !compare(order, m, m)) {
+			/* The other one has ended, or may not be looked at any more. */
+			drop(order, *place);
+			low = 0;
+			high = order->nr;
+		} else {
+			return is < 0 ? -1 : 1;
+		}
 	}
+	*place = low;
+	return 0;
+}
+
+static void insert(struct order *order, struct member m, size_t place)
+{
 	order->members = reallocarray(order->members, order->nr + 1, sizeof(m));
 	if (!order->members)
 		die("no memory left", NULL);
-	memmove(order->members + low + 1, order->members + low,
-		(order->nr - low) * sizeof(m));
-	order->members[low] = m;
+	memmove(order->members + place + 1, order->members + place,
+		(order->nr - place) * sizeof(m));
+	order->members[place] = m;
 	order->nr++;
-	return 0;
+}
+
+/* The same as search(), but adds it if it is not there */
+static int find(struct order *order, struct member m)
+{
+	size_t place;
+	int is = search(order, m, &place);
+
+	if (!is)
+		insert(order, m, place);
+	return is;
+}
+
+static void forget_order(struct order *order)
+{
+	free(order->members);
+	order->members = NULL;
+	order->nr = 0;
+}
+
+/*
+ * What is large, and had nothing when it was looked at in this visit.  Any number of processes can
+ * share it, and to look at it for each of them can take hours.
+ */
+static struct order large_tables = { .type = KCMP_FILES };
+static struct order large_memories = { .type = KCMP_VM };
+
+/* Is it one of these?  The newest who shares it stands for it: others may end. */
+static bool is_known(struct order *large, pid_t task)
+{
+	struct member m = { .task = task };
+	size_t place;
+
+	if (search(large, m, &place) != 1)
+		return false;
+	large->members[place] = m;
+	return true;
 }
 
 static void hold(struct process *process, struct hold hold)
@@ -340,6 +394,13 @@ static const char *identity(pid_t task, int fd)
 	const char *vm = early_value(path, "vm"), *liobn = early_value(path, "liobn");
 
 	return text("%s %s", vm ? vm : "", liobn ? liobn : "");
+}
+
+/* There may be many of it, of which these are enough. */
+static bool is_too_many(struct process *process, const struct hold *hold)
+{
+	return (hold->kind == KIND_VM && process->nr_vms++ >= MOST_FDS) ||
+		(hold->kind == KIND_SOCKET && process->nr_sockets++ >= MOST_FDS);
 }
 
 static bool is_copy(struct process *process, const struct hold *hold)
@@ -396,17 +457,18 @@ static void look_at_ring_line(char *line, void *data)
 static void look_at_ring(struct process *process, pid_t task, int fd)
 {
 	struct ring ring = { .process = process, .task = task, .fd = fd };
+	struct member m = { .task = task, .fd = fd };
 
 	/* The same one at many fds would take long. */
-	if (find(&process->rings, (struct member){ task, fd }) != 1)
+	if (find(&process->rings, m) != 1)
 		read_lines(at("/proc/%d/fdinfo/%d", task, fd), look_at_ring_line, &ring);
 }
 
 /* False if there is no permission */
-static bool look_at_fd(struct process *process, pid_t task, const char *name)
+static bool look_at_fd(struct process *process, pid_t task, int fd)
 {
-	char *link = at("/proc/%d/fd/%s", task, name);
-	struct hold h = { .task = task, .fd = atoi(name), .path = read_link(link) };
+	char *link = at("/proc/%d/fd/%d", task, fd);
+	struct hold h = { .task = task, .fd = fd, .path = read_link(link) };
 
 	if (!h.path && errno == ENAMETOOLONG)
 		h.path = "/?"; /* there may be a node all the same */
@@ -425,7 +487,7 @@ static bool look_at_fd(struct process *process, pid_t task, const char *name)
 		h.device = device_of(task, h.fd);
 	if (h.kind == KIND_KVM_VFIO || h.kind == KIND_TCE)
 		h.identity = identity(task, h.fd);
-	if (!is_copy(process, &h))
+	if (!is_copy(process, &h) && !is_too_many(process, &h))
 		hold(process, h);
 	return true;
 }
@@ -433,12 +495,14 @@ static bool look_at_fd(struct process *process, pid_t task, const char *name)
 struct mappings {
 	struct process *process;
 	pid_t task;
+	size_t nr;
+	bool any; /* of VFIO */
 };
 
 /* A line of maps: VFIO's mappings are shared ones. */
 static void look_at_mapping(char *line, void *data)
 {
-	const struct mappings *mappings = data;
+	struct mappings *mappings = data;
 	struct process *process = mappings->process;
 	struct hold h = { .task = mappings->task, .fd = -1 };
 	unsigned long start, end;
@@ -447,40 +511,63 @@ static void look_at_mapping(char *line, void *data)
 	size_t held = process->nr_holds;
 	int n = 0;
 
+	mappings->nr++;
 	if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %n", &start, &end, flags, &n) != 3 || !n ||
 	    flags[3] != 's')
 		return;
 	h.path = text("%s", line + n);
 	h.kind = kind_of(h.path);
 	take_number(&h, at("/proc/%d/map_files/%lx-%lx", h.task, start, end));
-	if ((h.kind == KIND_NODE || h.kind == KIND_DEVICE) && is_new(process, key_of(&h)))
-		hold(process, h);
+	if (h.kind == KIND_NODE || h.kind == KIND_DEVICE) {
+		mappings->any = true;
+		if (is_new(process, key_of(&h)))
+			hold(process, h);
+	}
 	if (process->nr_holds == held)
 		forget_since(before);
+}
+
+/* False if some cannot be looked at */
+static bool look_at_all(struct process *process, pid_t task, char **fd)
+{
+	bool whole = true;
+
+	for (; *fd; fd++) {
+		const void *before = newest();
+		size_t held = process->nr_holds;
+
+		if (is_number(*fd))
+			whole &= look_at_fd(process, task, atoi(*fd));
+		if (process->nr_holds == held)
+			forget_since(before);
+	}
+	return whole;
 }
 
 /* False if it is there, but cannot be looked at */
 static bool look_at_fds(struct process *process, pid_t task, bool *any)
 {
-	char *dir = at("/proc/%d/fd", task), **fd;
+	char *dir = at("/proc/%d/fd", task), **fds;
+	struct member table = { .task = task };
 	const void *start = newest();
-	size_t held_before = process->nr_holds;
-	bool whole = true;
+	size_t nr = 0, held = process->nr_holds;
+	bool whole;
 
 	if (!exists(text("%s/.", dir)))
 		return errno == ENOENT || errno == ESRCH;
-	for (fd = list_folder(dir); *fd; fd++) {
-		const void *before = newest();
-		size_t held = process->nr_holds;
-
+	if (is_known(&large_tables, task)) {
 		*any = true;
-		if (is_number(*fd))
-			whole &= look_at_fd(process, task, *fd);
-		if (process->nr_holds == held)
-			forget_since(before);
+		return true;
 	}
-	if (process->nr_holds == held_before)
+	fds = list_folder(dir);
+	while (fds[nr])
+		nr++;
+	*any |= nr;
+	whole = look_at_all(process, task, fds);
+	if (process->nr_holds == held)
 		forget_since(start);
+	if (!process->nr_holds && nr > MANY) /* else it could be a copy that it had */
+		find(&large_tables, table);
 	return whole;
 }
 
@@ -501,18 +588,24 @@ static bool look_at_tables(struct process *process, char **thread)
 		if (m.task != process->pid && (!find(&tables, m) || !any))
 			whole &= look_at_fds(process, m.task, &any);
 	}
-	free(tables.members);
+	forget_order(&tables);
 	return whole;
 }
 
 /* All threads have the same memory, but the first one has none once it has ended. */
 static void look_at_memory(struct process *process, char **thread)
 {
-	struct mappings mappings = { process, process->pid };
+	struct mappings mappings = { .process = process, .task = process->pid };
+	struct member memory = {};
 
+	if (is_known(&large_memories, process->pid))
+		return;
 	while (!read_lines(at("/proc/%d/maps", mappings.task), look_at_mapping, &mappings) &&
 	       *thread)
 		mappings.task = atoi(*thread++);
+	memory.task = mappings.task;
+	if (mappings.nr > MANY && !mappings.any)
+		find(&large_memories, memory);
 }
 
 static bool look_at_process(struct process *process)
@@ -545,10 +638,12 @@ static bool visit_all(void (*visit)(struct process *process, void *data), void *
 			visit(&process, data);
 		}
 		free(process.holds);
-		free(process.rings.members);
+		forget_order(&process.rings);
 		json_object_put(process.seen);
 		forget_since(before);
 	}
+	forget_order(&large_tables);
+	forget_order(&large_memories);
 	forget_nodes();
 	return whole;
 }
