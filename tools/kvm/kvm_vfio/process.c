@@ -195,6 +195,10 @@ static struct node {
 } *nodes;
 static size_t nr_nodes;
 
+/* Of the nodes of groups and of devices, as /proc/devices has them */
+static unsigned int majors[2];
+static size_t nr_majors;
+
 static void find_nodes(const char *class, bool cdev)
 {
 	unsigned int major, minor;
@@ -212,21 +216,47 @@ static void find_nodes(const char *class, bool cdev)
 	}
 }
 
+/* A line of /proc/devices: 242 vfio, and 511 vfio-dev */
+static void take_major(char *line, void *data)
+{
+	unsigned int number;
+	char name[16];
+
+	(void)data;
+	if (sscanf(line, "%u %15s", &number, name) == 2 &&
+	    (!strcmp(name, "vfio") || !strcmp(name, "vfio-dev")) && nr_majors < 2)
+		majors[nr_majors++] = number;
+}
+
 static void forget_nodes(void)
 {
 	free(nodes);
 	nodes = NULL;
 	nr_nodes = 0;
+	nr_majors = 0;
+}
+
+/* The number of a node that VFIO has, or had */
+static bool is_vfio(dev_t number)
+{
+	size_t i;
+
+	for (i = 0; i < nr_majors; i++)
+		if (majors[i] == major(number))
+			return true;
+	for (i = 0; i < nr_nodes; i++)
+		if (major(nodes[i].number) == major(number))
+			return true;
+	return false;
 }
 
 /*
  * A node may have any path, and any file may have the path of a node, in a mount namespace of
  * its own: what counts is the number.  Only where there is no number to be had, or where
- * VFIO has no node any more, the path does.
+ * it is that of a node that VFIO has no more, the path does.
  */
 static void take_number(struct hold *hold, const char *link)
 {
-	bool vfio = !nr_nodes;
 	struct statx stx;
 	size_t i;
 
@@ -243,7 +273,6 @@ static void take_number(struct hold *hold, const char *link)
 	}
 	hold->number = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
 	for (i = 0; i < nr_nodes; i++) {
-		vfio |= major(nodes[i].number) == major(hold->number);
 		if (nodes[i].number != hold->number)
 			continue;
 		hold->node = nodes[i].name;
@@ -251,7 +280,7 @@ static void take_number(struct hold *hold, const char *link)
 		hold->kind = KIND_NODE;
 		return;
 	}
-	if (!vfio)
+	if (!is_vfio(hold->number))
 		hold->kind = KIND_NONE;
 }
 
@@ -625,6 +654,7 @@ static bool visit_all(void (*visit)(struct process *process, void *data), void *
 
 	find_nodes("vfio", false);
 	find_nodes("vfio-dev", true);
+	read_lines(at("/proc/devices"), take_major, NULL);
 	for (pid = list_folder(at("/proc")); *pid; pid++) {
 		struct process process = { .sockets = sockets, .rings.type = KCMP_FILE };
 		const void *before = newest();
