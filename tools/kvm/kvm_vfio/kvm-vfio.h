@@ -129,6 +129,7 @@ enum kind { KIND_NONE, KIND_NODE, KIND_DEVICE, KIND_VM, KIND_KVM_VFIO, KIND_TCE,
  * @task: the process, or a thread that has a table of fds of its own
  * @fd: its number, of the ring if @registered; -1 if it is only mapped
  * @registered: with io_uring
+ * @unsure: the fd was another file at each look at it
  * @path: as /proc has it
  * @number: of a device node, or 0 if it is not known
  * @node: the name that VFIO has for this number, or NULL
@@ -142,6 +143,7 @@ struct hold {
 	pid_t task;
 	int fd;
 	bool registered;
+	bool unsure;
 	const char *path;
 	dev_t number;
 	const char *node;

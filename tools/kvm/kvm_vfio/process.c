@@ -26,6 +26,9 @@
 /* A table with more fds, or memory with more mappings, is large. */
 #define MANY		100
 
+/* How often an fd is looked at while a thread puts other files there */
+#define LOOKS		5
+
 /* Of VMs, and of sockets, in one process: any fd can be there 500,000 times. */
 #define MOST_FDS	100
 
@@ -255,23 +258,23 @@ static bool is_vfio(dev_t number)
  * its own: what counts is the number.  Only where there is no number to be had, or where
  * it is that of a node that VFIO has no more, the path does.
  */
-static void take_number(struct hold *hold, const char *link)
+static void take_number(struct hold *hold, const char *link, struct statx *stx)
 {
-	struct statx stx;
+	unsigned int wanted = STATX_TYPE | STATX_INO | STATX_MNT_ID;
 	size_t i;
 
+	memset(stx, 0, sizeof(*stx));
 	if (*hold->path != '/')
 		return;
 	/* Asks no file server, so what one refuses is none of ours */
-	stx.stx_mode = 0;
-	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, STATX_TYPE, &stx) &&
+	if (statx(AT_FDCWD, link, AT_STATX_DONT_SYNC, wanted, stx) &&
 	    (errno == ENOENT || errno == ESRCH || errno == EPERM))
 		return;
-	if (!S_ISCHR(stx.stx_mode)) {
+	if (!S_ISCHR(stx->stx_mode)) {
 		hold->kind = KIND_NONE;
 		return;
 	}
-	hold->number = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
+	hold->number = makedev(stx->stx_rdev_major, stx->stx_rdev_minor);
 	for (i = 0; i < nr_nodes; i++) {
 		if (nodes[i].number != hold->number)
 			continue;
@@ -445,6 +448,55 @@ static bool is_only_a_name(pid_t task, int fd)
 	return flags && (strtoul(flags, NULL, 8) & O_PATH);
 }
 
+/*
+ * Is the file that statx() saw the one that fdinfo tells of?  *flags are from that reading of
+ * fdinfo.  Old kernels do not tell the mount or the inode.
+ */
+static bool is_same_file(const struct hold *h, const struct statx *stx, unsigned int *flags)
+{
+	unsigned long long ino = stx->stx_ino;
+	unsigned int mount = stx->stx_mnt_id;
+	size_t size;
+	char *s = read_beginning(at("/proc/%d/fdinfo/%d", h->task, h->fd), 1024, &size);
+
+	if (!s || sscanf(s, "pos: %*d flags: %o mnt_id: %u ino: %llu", flags, &mount, &ino) < 1)
+		return false;
+	return h->number && ino == stx->stx_ino &&
+		(mount == stx->stx_mnt_id || !(stx->stx_mask & STATX_MNT_ID));
+}
+
+/*
+ * Path, number and flags of an fd are three looks at it, between which a thread can put another
+ * file there.  A node is only sure if all three are of one file, or if it never has a number.
+ * False if there is no path.
+ */
+static bool read_fd(struct hold *h, pid_t task, int fd)
+{
+	char *link = at("/proc/%d/fd/%d", task, fd);
+	unsigned int flags = 0, looks, numbers = 0;
+	bool same = false;
+	struct statx stx;
+
+	for (looks = 0; looks < LOOKS && !same; looks++) {
+		*h = (struct hold){ .task = task, .fd = fd, .path = read_link(link) };
+		if (!h->path && errno == ENAMETOOLONG)
+			h->path = "/?"; /* there may be a node all the same */
+		if (!h->path)
+			return false;
+		h->kind = kind_of(h->path);
+		take_number(h, link, &stx);
+		if (h->kind != KIND_NODE)
+			return true;
+		numbers += h->number != 0;
+		flags = 0;
+		same = is_same_file(h, &stx, &flags);
+	}
+	h->unsure = !same && numbers;
+	if (flags & O_PATH)
+		h->kind = KIND_NONE;
+	return true;
+}
+
 /* Files that were sent over the socket and not received yet */
 static unsigned int in_flight(pid_t task, int fd)
 {
@@ -496,21 +548,17 @@ static void look_at_ring(struct process *process, pid_t task, int fd)
 /* False if there is no permission */
 static bool look_at_fd(struct process *process, pid_t task, int fd)
 {
-	char *link = at("/proc/%d/fd/%d", task, fd);
-	struct hold h = { .task = task, .fd = fd, .path = read_link(link) };
+	struct hold h;
 
-	if (!h.path && errno == ENAMETOOLONG)
-		h.path = "/?"; /* there may be a node all the same */
-	if (!h.path)
+	if (!read_fd(&h, task, fd))
 		return errno == ENOENT || errno == ESRCH;
-	h.kind = kind_of(h.path);
-	take_number(&h, link);
 	if (h.kind == KIND_SOCKET && process->sockets)
 		h.in_flight = in_flight(task, h.fd);
 	if (h.kind == KIND_RING)
 		look_at_ring(process, task, h.fd);
 	if (h.kind == KIND_NONE || h.kind == KIND_RING ||
-	    (h.kind == KIND_SOCKET && !h.in_flight) || is_only_a_name(task, h.fd))
+	    (h.kind == KIND_SOCKET && !h.in_flight) ||
+	    (h.kind != KIND_NODE && is_only_a_name(task, h.fd)))
 		return true;
 	if (h.kind == KIND_DEVICE)
 		h.device = device_of(task, h.fd);
@@ -535,6 +583,7 @@ static void look_at_mapping(char *line, void *data)
 	struct process *process = mappings->process;
 	struct hold h = { .task = mappings->task, .fd = -1 };
 	unsigned long start, end;
+	struct statx stx;
 	char flags[8] = "";
 	const void *before = newest();
 	size_t held = process->nr_holds;
@@ -546,7 +595,7 @@ static void look_at_mapping(char *line, void *data)
 		return;
 	h.path = text("%s", line + n);
 	h.kind = kind_of(h.path);
-	take_number(&h, at("/proc/%d/map_files/%lx-%lx", h.task, start, end));
+	take_number(&h, at("/proc/%d/map_files/%lx-%lx", h.task, start, end), &stx);
 	if (h.kind == KIND_NODE || h.kind == KIND_DEVICE) {
 		mappings->any = true;
 		if (is_new(process, key_of(&h)))

@@ -166,14 +166,14 @@ static const char *node_of(const struct hold *hold, bool *cdev)
 
 /*
  * OTHERS: a node of another group; PERHAPS: a device that the kernel does not name; BY_PATH: the
- * path is right, but any file of a mount namespace can have it
+ * path is right, but any file of a mount namespace can have it, or the fd changes all the time
  */
 enum match { OTHERS = -1, NEITHER, PERHAPS, BY_PATH, SURE };
 
 static enum match match(const struct search *search, const struct hold *hold)
 {
-	enum match found = hold->registered ? BY_PATH : SURE;
-	enum match others = hold->registered ? NEITHER : OTHERS;
+	bool unsure = hold->registered || hold->unsure;
+	enum match found = unsure ? BY_PATH : SURE, others = unsure ? NEITHER : OTHERS;
 	struct json_object *member;
 	const char *node;
 	bool cdev;
@@ -395,10 +395,20 @@ static void advise_process(struct json_object *advice, struct json_object *proce
 
 static void advise_perhaps(struct json_object *advice, struct json_object *process)
 {
-	advise(advice, any_hold(process, "path", "/") ?
-	       "process %s: end it if nobody else has it; its io_uring keeps a file of that name" :
-	       "process %s: ask those who run it; this kernel does not tell which VFIO devices it has",
-	       get_text(process, "pid"));
+	const char *pid = get_text(process, "pid");
+
+	if (!any_hold(process, "path", "/"))
+		advise(advice,
+		       "process %s: ask those who run it; this kernel does not tell which VFIO devices it has",
+		       pid);
+	else if (any_hold(process, "how", "io_uring"))
+		advise(advice,
+		       "process %s: end it if nobody else has it; its io_uring keeps a file of that name",
+		       pid);
+	else
+		advise(advice,
+		       "process %s: end it if nobody else has it; its fd is another file at each look",
+		       pid);
 }
 
 /* Is it the process of a VM that is advised about? */
