@@ -181,8 +181,13 @@ static int clean_string(struct json_object *o, int flags, struct json_object *pa
 
 void print_tree(struct json_object *tree)
 {
+	const char *s;
+
 	json_c_visit(tree, 0, clean_string, NULL);
-	puts(json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PLAIN |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	s = json_object_to_json_string_ext(tree, JSON_C_TO_STRING_PLAIN |
+					   JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (!s)
+		die("too much for one JSON text", NULL);
+	puts(s);
 	fflush(stdout);
 }
