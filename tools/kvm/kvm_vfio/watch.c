@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -17,11 +19,30 @@
 
 #include "kvm-vfio.h"
 
-static bool ended;
+static atomic_bool ended;
 static int signals = -1;
+
+/*
+ * A process that is looked at can keep the reader of its memory or mappings waiting in the kernel,
+ * where a blocked signal does not reach it: then this thread ends all.  If an instance is left, the
+ * next watch removes it.
+ */
+static void *end_at_last(void *unused)
+{
+	struct pollfd fd = { .fd = signals, .events = POLLIN };
+
+	(void)unused;
+	while (poll(&fd, 1, -1) < 1)
+		;
+	sleep(1);
+	if (!ended)
+		_exit(YES);
+	return NULL;
+}
 
 static void catch_signals(void)
 {
+	pthread_t thread;
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -32,6 +53,8 @@ static void catch_signals(void)
 	signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (signals < 0)
 		die(text("cannot wait for signals: %m"), NULL);
+	if (pthread_create(&thread, NULL, end_at_last, NULL))
+		die("cannot make a thread", NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
