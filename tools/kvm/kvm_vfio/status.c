@@ -205,6 +205,40 @@ static void judge(struct judgement *j, struct json_object *module)
 		list_name(&j->old, module);
 }
 
+#define ASK_PACKAGE \
+	"for s in \"$A\"/usr/src/kvm-vfio-*/dkms/source; do [ ! -x \"$s\" ] || { "		\
+	"\"$s\" \"$KERNEL\" \"$A/lib/modules/$KERNEL/build\" 2>&1 >/dev/null </dev/null; "	\
+	"[ $? != 77 ] || echo 77; }; done; :"
+
+/*
+ * Why the package has no modules for a kernel: dkms/source says it in a line, but for a kernel that
+ * the package is not for, it says nothing and returns 77.
+ */
+static char *what_is_missing(const char *release, bool *not_for)
+{
+	char *out;
+
+	setenv("KERNEL", release, 1);
+	out = output_of(ASK_PACKAGE, root());
+	for (*not_for = false; out && starts(out, "77\n"); out += strlen("77\n"))
+		*not_for = true;
+	if (!out || !starts(out, "kvm-vfio: "))
+		return NULL;
+	*not_for = false;
+	out += strlen("kvm-vfio: ");
+	out[strcspn(out, "\n")] = 0;
+	return out;
+}
+
+static char *advice_if_lacking(const char *release)
+{
+	bool not_for;
+
+	what_is_missing(release, &not_for);
+	return text("not all modules are installed for this kernel%s", not_for ?
+		    ", which kvm-vfio-dkms is not for" : ": kvm-vfio-dkms has them");
+}
+
 static char *advice_of(const struct judgement *j, const char *release)
 {
 	static const char reload[] = "end all VMs and unload it, or reboot";
@@ -217,7 +251,7 @@ static char *advice_of(const struct judgement *j, const char *release)
 		return text("the initramfs has another %s than the disk, %s %s %s",
 			    j->early, early, release, rebuild);
 	if (j->bad && j->lacking)
-		return "not all modules are installed for this kernel: kvm-vfio-dkms has them";
+		return advice_if_lacking(release);
 	if (j->bad)
 		return text("installed, but the running %s is stock: %s", j->bad, reload);
 	if (j->unknown)
@@ -267,29 +301,11 @@ static const char *modules_of(const char *release)
 	return strcmp(a, b) ? "other" : a;
 }
 
-#define ASK_PACKAGE \
-	"for s in \"$A\"/usr/src/kvm-vfio-*/dkms/source; do [ ! -x \"$s\" ] || "		\
-	"\"$s\" \"$KERNEL\" \"$A/lib/modules/$KERNEL/build\" 2>&1 >/dev/null </dev/null; "	\
-	"done; :"
-
-/* Why the package has no modules for a kernel; dkms/source says it in a line. */
-static char *what_is_missing(const char *release)
-{
-	char *out;
-
-	setenv("KERNEL", release, 1);
-	out = output_of(ASK_PACKAGE, root());
-	if (!out || !starts(out, "kvm-vfio: "))
-		return NULL;
-	out += strlen("kvm-vfio: ");
-	out[strcspn(out, "\n")] = 0;
-	return out;
-}
-
 static struct json_object *kernels_tree(const char *running)
 {
 	struct json_object *kernels = new_array(), *kernel;
 	char **release;
+	bool not_for;
 
 	for (release = list_folder(at("/lib/modules")); *release; release++) {
 		const char *modules = modules_of(*release);
@@ -301,7 +317,7 @@ static struct json_object *kernels_tree(const char *running)
 		put_bool(kernel, "running", !strcmp(*release, running));
 		put_text(kernel, "modules", modules);
 		put_text(kernel, "missing", strcmp(modules, "ours") ?
-			 what_is_missing(*release) : NULL);
+			 what_is_missing(*release, &not_for) : NULL);
 		add(kernels, kernel);
 	}
 	return kernels;
