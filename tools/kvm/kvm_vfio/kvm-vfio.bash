@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2207
+# shellcheck shell=bash
 #
 # Completion of kvm-vfio(8) for bash.
 
-# Devices that are in an IOMMU group, and the groups
+# Devices that are in an IOMMU group, the groups, and the cdevs; quoted, as compgen expands words
 _kvm_vfio_devices() {
-	local link
-	for link in /sys/bus/*/devices/*/iommu_group; do
-		[ ! -e "$link" ] || basename "$(dirname "$link")"
+	local root=${KVM_VFIO_ROOT-} path
+	for path in "$root"/sys/bus/*/devices/*/iommu_group; do
+		[ ! -e "$path" ] || printf '%q\n' "$(basename "$(dirname "$path")")"
 	done
-	ls /sys/kernel/iommu_groups 2>/dev/null
-	ls /sys/class/vfio-dev 2>/dev/null
+	for path in "$root"/sys/kernel/iommu_groups/* "$root"/sys/class/vfio-dev/*; do
+		[ ! -e "$path" ] || printf '%q\n' "${path##*/}"
+	done
 }
 
 _kvm_vfio() {
@@ -28,7 +29,7 @@ _kvm_vfio() {
 		watch) words="$words --interval" ;;
 		esac
 	fi
-	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	if declare -F __ltrim_colon_completions >/dev/null; then
 		__ltrim_colon_completions "$cur"
 	fi
