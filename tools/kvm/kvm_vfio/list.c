@@ -25,8 +25,8 @@ static char *vm_note(struct json_object *vm)
 	if (get_number(vm, "more_files"))
 		more = text("files that the kernel does not show: %s", get_text(vm, "more_files"));
 	if (pid && kernel_pids() && !exists(at("/proc/%s/task/%s", get_text(vm, "pid"), pid)))
-		maker = text("made by process %s%s", pid,
-			     exists(at("/proc/%s", pid)) ? "" : ", which is gone");
+		maker = exists(at("/proc/%s", pid)) ? text("made by process %s", pid) :
+			text("made by process or thread %s, which is gone", pid);
 	return text("%s%s%s", more, *more && *maker ? ", " : "", maker);
 }
 

@@ -362,7 +362,7 @@ static void advise_vm(struct json_object *advice, struct json_object *vm)
 
 	if (maker && kernel_pids() && !exists(at("/proc/%s", maker)))
 		advise(advice,
-		       "VM of process %s, which is gone: process %s keeps it. End that one",
+		       "VM of process or thread %s, which is gone: process %s keeps it. End that one",
 		       maker, get_text(vm, "pid"));
 	else if (is_revoked(get(vm, "file")))
 		advise(advice,
