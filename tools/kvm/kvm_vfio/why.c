@@ -295,8 +295,11 @@ static void take_in_flight(struct process *process, void *data)
 	}
 }
 
-/* A group can be opened once.  Only tried if nobody was seen who has it. */
-static bool is_busy(const char *group)
+/*
+ * A group can be opened once.  Only tried if nobody was seen who has it.  *told: there was a node,
+ * and it could be tried.
+ */
+static bool is_busy(const char *group, bool *told)
 {
 	bool busy = false;
 	size_t i;
@@ -306,10 +309,24 @@ static bool is_busy(const char *group)
 		fd = open(i ? at("/dev/vfio/noiommu-%s", group) : at("/dev/vfio/%s", group),
 			  O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		busy |= fd < 0 && errno == EBUSY;
+		*told |= fd >= 0 || errno == EBUSY;
 		if (fd >= 0)
 			close(fd);
 	}
 	return busy;
+}
+
+/* Could a process in another PID namespace have it?  Not a device that VFIO does not drive. */
+static bool is_out_of_sight(const struct search *search)
+{
+	struct json_object *member;
+
+	if (kernel_pids())
+		return false;
+	for_each(member, search->members)
+		if (get_bool(member, "vfio"))
+			return true;
+	return false;
 }
 
 static bool is_held(const struct search *search)
@@ -459,7 +476,8 @@ static struct json_object *advice_of(const struct search *search, bool busy)
 static struct json_object *answer(struct search *search, const char *asked, bool whole)
 {
 	struct json_object *tree = new_object();
-	bool held = is_held(search), busy = !held && whole && is_busy(search->group);
+	bool held = is_held(search), told = !is_out_of_sight(search);
+	bool busy = !held && whole && is_busy(search->group, &told);
 
 	/* A group is busy, too, while the cdev of any of its devices is open. */
 	if (busy && search->device && !search->unnamed) {
@@ -477,7 +495,7 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 		visit_sockets(take_in_flight, search);
 	put_text(tree, "asked", asked);
 	put(tree, "held", NULL);
-	if (held || whole)
+	if (held || (whole && told))
 		put_bool(tree, "held", held || busy);
 	put_bool(tree, "viable", is_viable(search));
 	put(tree, "group", NULL);
