@@ -4,12 +4,16 @@
  * table attached, until there is no more input.  Says "holding PID-FD" before.
  *
  * hold BDF mapped: the same, but closes all that and keeps a mapping of the device.
+ *
+ * hold BDF sent: the same, but keeps the group's file in flight only, sent over a socket
+ * and not received.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vfio_tce.h"
@@ -55,15 +59,42 @@ static void map(int device)
 	VFIO_ASSERT(false, "no region can be mapped");
 }
 
+/* The sockets stay open. */
+static void send_file(int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {
+		.header = {
+			.cmsg_len = CMSG_LEN(sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		},
+	};
+	struct iovec byte = { .iov_base = "", .iov_len = 1 };
+	struct msghdr message = {
+		.msg_iov = &byte,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int sockets[2];
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), "socketpair");
+	VFIO_ASSERT(sendmsg(sockets[0], &message, 0) == 1, "sendmsg");
+}
+
 int main(int argc, char **argv)
 {
+	bool mapped = argc == 3 && !strcmp(argv[2], "mapped");
+	bool sent = argc == 3 && !strcmp(argv[2], "sent");
 	struct vfio_test_device device;
 	struct vmm vmm;
 	char target[256];
 
-	bool mapped = argc == 3 && !strcmp(argv[2], "mapped");
-
-	if (argc != 2 && !mapped)
+	if (argc != 2 && !mapped && !sent)
 		return 2;
 	snprintf(device.bdf, sizeof(device.bdf), "%s", argv[1]);
 	vfio_bind(device.bdf);
@@ -72,10 +103,12 @@ int main(int argc, char **argv)
 	device.group = atoi(target);
 	vmm_open(&vmm, &device, true);
 	attach(&vmm);
-	if (mapped) {
+	if (mapped)
 		map(vmm.fd[VMM_DEVICE]);
+	if (sent)
+		send_file(vmm.fd[VMM_GROUP]);
+	if (mapped || sent)
 		vmm_close(&vmm);
-	}
 	printf("holding %d-%d\n", getpid(), vmm.fd[VMM_KVM_VFIO]);
 	fflush(stdout);
 	while (getchar() != EOF)
