@@ -2,20 +2,20 @@
 /*
  * Print the frequency of the TSC of this host, in kHz.
  */
-#include <stdint.h>
+#include <limits.h>
 #include <stdio.h>
 #include <time.h>
 #include <x86intrin.h>
 
 struct moment {
-	uint64_t tsc;
-	uint64_t ns;
+	unsigned long tsc;
+	unsigned long ns;
 };
 
 /* Both clocks at once, or nearly so: the best of many tries */
 static struct moment now(void)
 {
-	uint64_t before, took, best = UINT64_MAX;
+	unsigned long before, took, best = ULONG_MAX;
 	struct moment moment = {};
 	struct timespec t;
 	int i;
@@ -28,7 +28,7 @@ static struct moment now(void)
 			continue;
 		best = took;
 		moment.tsc = before + took / 2;
-		moment.ns = t.tv_sec * 1000000000ULL + t.tv_nsec;
+		moment.ns = t.tv_sec * 1000000000UL + t.tv_nsec;
 	}
 	return moment;
 }
