@@ -278,6 +278,7 @@ TEST_F(fail_nth, del)
 {
 	unsigned int i;
 
+	fault_objects();
 	for (i = 0; i < 3; i++) {
 		kvm_vfio_add(self->dev, self->file);
 		fault_arm(FAULT_MAX);
@@ -291,6 +292,7 @@ TEST_F(fail_nth, del)
 TEST_F(fail_nth, close)
 {
 	kvm_vfio_add(self->dev, self->file);
+	fault_objects();
 	fault_arm(FAULT_MAX);
 	close(self->dev);
 	EXPECT_EQ((unsigned int)FAULT_MAX, fault_disarm());
@@ -483,6 +485,7 @@ TEST_F(create, close_empty)
 {
 	int dev = kvm_vfio_create(self->vm);
 
+	fault_objects();
 	fault_arm(FAULT_MAX);
 	close(dev);
 	EXPECT_EQ((unsigned int)FAULT_MAX, fault_disarm());

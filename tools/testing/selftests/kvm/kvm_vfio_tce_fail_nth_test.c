@@ -273,6 +273,7 @@ TEST_F(fail_nth, release)
 {
 	unsigned int i;
 
+	fault_objects();
 	for (i = 0; i < variant->groups; i++)
 		ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->groups[i],
 						      self->table));
