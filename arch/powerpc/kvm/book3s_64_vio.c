@@ -57,7 +57,6 @@
 #include <linux/anon_inodes.h>
 #include <linux/cleanup.h>
 #include <linux/file.h>
-#include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/iommu.h>
 #include <linux/kvm.h>
@@ -81,14 +80,8 @@
 #define TCE_MAX_SUBPAGES	4096UL
 
 static DEFINE_MUTEX(tce_mutex);
-static DEFINE_HASHTABLE(tce_tables, 10);
 static DEFINE_HASHTABLE(tce_links, 10);		/* by hardware table */
 static DEFINE_HASHTABLE(tce_holders, 8);	/* by VM */
-
-static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
-{
-	return (unsigned long)kvm ^ hash_64(liobn, 32);
-}
 
 /**
  * kvmppc_tce_find - Find a table
@@ -96,21 +89,17 @@ static unsigned long tce_table_key(struct kvm *kvm, u64 liobn)
  * @liobn: the guest's name for it
  *
  * Context: In a read-side section of @kvm->srcu or of RCU, either of which keeps the
- * table; or under tce_mutex.  Its cost hardly grows with the number of tables.
+ * table; or under tce_mutex.
  * Return: The table, or NULL.
  */
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)
 {
 	struct kvmppc_tce_table *table;
 
-	lockdep_assert(srcu_read_lock_held(&kvm->srcu) || rcu_read_lock_held() ||
-		       lockdep_is_held(&tce_mutex));
-
-	/* Tables of other VMs are in the same bucket, so srcu is not enough. */
-	guard(rcu)();
-	hash_for_each_possible_rcu(tce_tables, table, node,
-				   tce_table_key(kvm, liobn))
-		if (table->kvm == kvm && table->liobn == liobn)
+	list_for_each_entry_rcu(table, &kvm->arch.spapr_tce_tables, node,
+				srcu_read_lock_held(&kvm->srcu) ||
+				lockdep_is_held(&tce_mutex))
+		if (table->liobn == liobn)
 			return table;
 	return NULL;
 }
@@ -396,9 +385,9 @@ static bool tce_is_attached(const struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	/* A holder has a link for each window of a table, but a link can have many holders. */
-	list_for_each_entry(attachment, &holder->attachments, holder_node)
-		if (attachment->link == link)
+	/* These are groups; of the holder's there are as many as user space makes tables. */
+	list_for_each_entry(attachment, &link->attachments, node)
+		if (attachment->holder == holder)
 			return true;
 	return false;
 }
@@ -440,8 +429,8 @@ static void tce_remove_stale(const struct tce_link *link, struct list_head *unus
 			continue;
 		/* With its last attachment @other moves to @unused, and is not freed yet. */
 		list_for_each_entry_safe(attachment, next, &other->attachments, node)
-			if (tce_is_attached(link, attachment->holder) &&
-			    tce_attachment_stale(attachment))
+			if (tce_attachment_stale(attachment) &&
+			    tce_is_attached(link, attachment->holder))
 				tce_attachment_remove(attachment, unused);
 	}
 }
@@ -516,13 +505,13 @@ static int tce_attach_all(struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	if (!tce_is_attached(link, holder))
-		ret = tce_attachment_make(link, holder, &made);
 	hash_for_each_possible(tce_holders, other, node, key) {
+		if (other != holder && !tce_is_for(link, other))
+			continue;
+		if (!tce_is_attached(link, other))
+			ret = tce_attachment_make(link, other, &made);
 		if (ret)
 			break;
-		if (!tce_is_attached(link, other) && tce_is_for(link, other))
-			ret = tce_attachment_make(link, other, &made);
 	}
 	if (ret)
 		tce_attachments_drop(&made);
@@ -711,11 +700,11 @@ static int tce_table_release(struct inode *inode, struct file *file)
 	LIST_HEAD(unused);
 
 	scoped_guard(mutex, &tce_mutex)
-		hash_del_rcu(&table->node);
+		list_del_rcu(&table->node);
 	/*
 	 * Hypercalls that found the table, or passed by, are over then: none has half of
 	 * a request done when the hardware tables go.  Single entries and H_GET_TCE are
-	 * within RCU only, and so are hypercalls of other VMs that pass by.
+	 * within RCU only.
 	 */
 	synchronize_srcu_expedited(&kvm->srcu);
 	synchronize_rcu_expedited();
@@ -821,6 +810,8 @@ tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	table->offset = args->offset;
 	table->size = args->size;
 	table->chunk = TCE_CHUNK;
+	/* It may be let go without having been in the list of the VM. */
+	INIT_LIST_HEAD(&table->node);
 	mutex_init(&table->large);
 	spin_lock_init(&table->lock);
 	INIT_LIST_HEAD(&table->links);
@@ -848,8 +839,7 @@ static int tce_table_publish(struct kvmppc_tce_table *table, struct file *file)
 	mutex_lock(&tce_mutex);
 	if (kvmppc_tce_find(table->kvm, table->liobn))
 		goto put_fd;
-	hash_add_rcu(tce_tables, &table->node,
-		     tce_table_key(table->kvm, table->liobn));
+	list_add_rcu(&table->node, &table->kvm->arch.spapr_tce_tables);
 	mutex_unlock(&tce_mutex);
 	fd_install(fd, file);
 	return fd;

@@ -96,7 +96,7 @@ static bool tce_slot_find(struct tce_slot *found, struct kvm *kvm, u64 tce, u64 
 	if (!slot->userspace_addr)
 		return false;
 	*found = (struct tce_slot){
-		.generation = slots->generation,
+		.generation = READ_ONCE(slots->generation),
 		.gpa = slot->base_gfn << PAGE_SHIFT,
 		.bytes = slot->npages << PAGE_SHIFT,
 		.ua = slot->userspace_addr,

@@ -97,7 +97,7 @@ struct tce_attachment {
 
 /**
  * struct kvmppc_tce_table - a TCE table of a VM: one LIOBN
- * @node: in the hash of all tables; tce_mutex to change it, RCU to walk it
+ * @node: in kvm_arch.spapr_tce_tables; tce_mutex to change it, RCU or kvm->srcu to walk it
  * @kvm: the VM; pinned by the table's file, constant
  * @liobn: the guest's name for it; constant
  * @page_shift: log2 of the size of its IOMMU pages; constant
@@ -127,7 +127,7 @@ struct tce_attachment {
  *	pages come when needed, by cmpxchg(), and go with the table
  */
 struct kvmppc_tce_table {
-	struct hlist_node node;
+	struct list_head node;
 	struct kvm *kvm;
 	u64 liobn;
 	unsigned int page_shift;
@@ -229,7 +229,7 @@ static inline long tce_table_left(const struct kvmppc_tce_table *table)
  * @table: the table
  * @after: those behind this link only, or NULL: all of them
  *
- * sparse cannot count locks in a loop, so it is told that there are none.
+ * Checkers cannot count locks in a loop, so they are told that there are none.
  *
  * Context: kvmppc_tce_table.lock; or @after is kvmppc_tce_table.fast_link, and its hardware
  * lock is held.

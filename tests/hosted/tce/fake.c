@@ -109,6 +109,7 @@ struct kvm *vm_new(void)
 
 	kvm->memslots[0] = &kvm->all_slots;
 	kvm->mm = &mm;
+	INIT_LIST_HEAD(&kvm->arch.spapr_tce_tables);
 	kvm->users_count = 1;
 	while (vms[i])
 		i++;

@@ -106,6 +106,35 @@ static inline bool list_is_singular(const struct list_head *head)
 	     &pos->member != (head);					\
 	     pos = shim_list_entry(pos->member.prev, pos, member))
 
+/* Readers may be on the way. */
+static inline void list_add_rcu(struct list_head *node, struct list_head *head)
+{
+	node->prev = head;
+	node->next = head->next;
+	shim_step("list_add", head);
+	head->next->prev = node;
+	__atomic_store_n(&head->next, node, __ATOMIC_RELEASE);
+}
+
+/* Who is at @node goes on from there. */
+static inline void list_del_rcu(struct list_head *node)
+{
+	shim_step("list_del", node);
+	node->next->prev = node->prev;
+	__atomic_store_n(&node->prev->next, node->next, __ATOMIC_RELEASE);
+	node->prev = NULL;
+}
+
+#define shim_list_next_rcu(node) ({					\
+	shim_step("rcu_dereference", &(node)->next);			\
+	__atomic_load_n(&(node)->next, __ATOMIC_CONSUME);		\
+})
+#define list_for_each_entry_rcu(pos, head, member, cond)		\
+	for (SHIM_CHECK(rcu_read_lock_held() || (cond), "%s: nothing keeps the list", __func__), \
+	     pos = shim_list_entry(shim_list_next_rcu(head), pos, member); \
+	     &pos->member != (head);					\
+	     pos = shim_list_entry(shim_list_next_rcu(&pos->member), pos, member))
+
 static inline int list_is_last(const struct list_head *entry, const struct list_head *head)
 {
 	return entry->next == head;

@@ -181,6 +181,9 @@ struct kvm {
 	struct mm_struct *mm;
 	struct kvm_memslots *memslots[1];
 	struct kvm_memslots all_slots;
+	struct {
+		struct list_head spapr_tce_tables;
+	} arch;
 	int users_count;
 };
 
