@@ -216,9 +216,13 @@ deps:
 update-base:
 	@scripts/fetch update
 
-## make clean          remove what was built (clean-cache: what was downloaded)
+## make clean          remove what was built: all, or with BASE=7.3 what is for this kernel;
+##   the results of make check stay (clean-cache: what was downloaded)
+# By name, as BUILD may be a folder that has more.
 .PHONY: clean clean-cache
+bases = $(shell awk '/^[^#]/ { print $$1 }' scripts/bases | uniq)
 clean:
-	rm -rf $(B)
+	rm -rf $(if $(BASE),$(B),$(addprefix $(KVM_VFIO_BUILD)/,$(bases) command deb hosted \
+		lab-coverage own own-kernel))
 clean-cache:
 	rm -rf "$${KVM_VFIO_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kvm-vfio}"
