@@ -154,7 +154,6 @@ char *fake_snapshot(void);
 void *fake_alloc(size_t size);
 extern struct module vfio_module;
 int current_mm(void);
-const void *fake_symbol(const char *name);
 
 struct iommufd_ctx {
 	int refs;

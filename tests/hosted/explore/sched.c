@@ -382,11 +382,6 @@ const char *sched_what(int thread)
 	return threads[thread].what;
 }
 
-const void *sched_on(int thread)
-{
-	return threads[thread].on;
-}
-
 enum sched_border sched_border(int thread)
 {
 	return threads[thread].border;

@@ -31,7 +31,7 @@ enum sched_end { SCHED_DONE, SCHED_DEADLOCK, SCHED_ENDLESS };
 enum sched_end sched_run(const struct sched_run *run);
 /* What a thread is about to do */
 const char *sched_what(int thread);
-const void *sched_on(int thread);
+
 enum sched_border { SCHED_WITHIN, SCHED_PIECE, SCHED_CALL };
 
 enum sched_border sched_border(int thread);

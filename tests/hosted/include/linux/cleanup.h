@@ -21,8 +21,6 @@ static inline void shim_free_##name(void *ptr)				\
 	_kept;								\
 })
 
-#define return_ptr(p)	return no_free_ptr(p)
-
 /* A class has a type, an enter function that returns it, and an exit one. */
 #define DEFINE_GUARD(name, type, lock, unlock)				\
 typedef type shim_guard_##name##_t;					\

@@ -8,6 +8,5 @@
 #define IS_ERR_OR_NULL(p)	(!(p) || IS_ERR(p))
 #define ERR_PTR(e)		((void *)(long)(e))
 #define PTR_ERR(p)		((long)(p))
-#define ERR_CAST(p)		((void *)(p))
 
 #endif

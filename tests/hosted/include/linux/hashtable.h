@@ -38,14 +38,6 @@ static inline void hash_del(struct hlist_node *node)
 	node->where = NULL;
 }
 
-#define hash_init(table)						\
-	do {								\
-		size_t _i = ARRAY_SIZE(table);				\
-									\
-		while (_i--)						\
-			(table)[_i].first = NULL;			\
-	} while (0)
-
 #define hash_add(table, node, key) \
 	shim_hash_add(shim_bucket(table, ARRAY_SIZE(table), key), node)
 
@@ -81,23 +73,5 @@ static inline void *shim_hash_entry(struct hlist_node *node, size_t offset)
 	     obj;							\
 	     obj = shim_entry(shim_next_rcu(obj->member.next),		\
 			      typeof(*obj), member))
-
-#define hash_for_each(table, bucket, obj, member)			\
-	for ((bucket) = 0; (size_t)(bucket) < ARRAY_SIZE(table);	\
-	     (bucket)++)						\
-		for (obj = shim_entry((table)[bucket].first,		\
-				      typeof(*obj), member);		\
-		     obj;						\
-		     obj = shim_entry(obj->member.next,			\
-				      typeof(*obj), member))
-
-/* Twice a "for", as the kernel's: "break" leaves one bucket only. */
-#define hash_for_each_safe(table, bucket, tmp, obj, member)		\
-	for ((bucket) = 0; (size_t)(bucket) < ARRAY_SIZE(table);	\
-	     (bucket)++)						\
-		for (obj = shim_entry((table)[bucket].first,		\
-				      typeof(*obj), member);		\
-		     obj && ({ tmp = obj->member.next; 1; });		\
-		     obj = shim_entry(tmp, typeof(*obj), member))
 
 #endif

@@ -17,18 +17,6 @@ void seq_printf(struct seq_file *m, const char *fmt, ...);
 void seq_puts(struct seq_file *m, const char *text);
 void seq_putc(struct seq_file *m, char c);
 
-static inline size_t seq_get_buf(struct seq_file *m, char **buf)
-{
-	*buf = m->buf + m->count;
-	return m->size - m->count;
-}
-
-/* -1 is all that is used of it. */
-static inline void seq_commit(struct seq_file *m, int num)
-{
-	m->overflow = num < 0;
-}
-
 static inline bool seq_has_overflowed(struct seq_file *m)
 {
 	return m->overflow;

@@ -12,14 +12,7 @@
 
 #define kvzalloc(size, flags)		kzalloc(size, flags)
 #define kmalloc(size, flags)		shim_kmalloc(size)
-#define kmalloc_array(n, size, flags)	shim_kmalloc((n) * (size))
 #define kvfree(ptr)			kfree(ptr)
-#define kfree_rcu(ptr, member)		kvfree_rcu(ptr, member)
-#define kvfree_rcu(ptr, member)						\
-	do {								\
-		synchronize_rcu();					\
-		kfree(ptr);						\
-	} while (0)
 
 void *kzalloc(size_t size, int flags);
 /* With junk in it */

@@ -12,12 +12,6 @@ typedef struct {
 	struct shim_dep dep;
 } spinlock_t;
 
-#define DEFINE_SPINLOCK(lock_name)					\
-	spinlock_t lock_name = {					\
-		.lock = PTHREAD_MUTEX_INITIALIZER,			\
-		.dep = { .name = "&" #lock_name, .spins = true },		\
-	}
-
 #define spin_lock_init(l)	shim_spin_lock_init(l, #l)
 
 void shim_spin_lock_init(spinlock_t *l, const char *name);

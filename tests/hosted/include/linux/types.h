@@ -77,7 +77,6 @@ void shim_copy(char *to, const char *from, size_t size);
 })
 
 #define likely(x)			(x)
-#define unlikely(x)			(x)
 
 #define min(a, b) ({							\
 	typeof(a) _min_a = (a);						\

@@ -55,17 +55,9 @@ extern bool shim_lpar;
 #define BUILD_BUG_ON(x)		_Static_assert(!(x), #x)
 #define BUG_ON(x)		SHIM_CHECK(!(x), "BUG_ON(%s)", #x)
 
-#define clamp(x, low, high)	min(max(x, low), high)
-
 #define struct_size_t(type, member, n) \
 	(offsetof(type, member) + (n) * sizeof(((type *)0)->member[0]))
 #define struct_size(ptr, member, n)	struct_size_t(typeof(*(ptr)), member, n)
-
-static inline void memset64(u64 *to, u64 value, size_t nr)
-{
-	while (nr--)
-		*to++ = value;
-}
 
 /* What depends on the value comes after it: TSan does not know of dependencies. */
 #undef READ_ONCE
@@ -139,7 +131,6 @@ int account_locked_vm(struct mm_struct *mm, unsigned long pages, bool inc);
 #define current			NULL
 void cond_resched(void);
 bool signal_pending(void *task);
-#define fatal_signal_pending(task)	signal_pending(task)
 
 /* User space */
 unsigned long copy_from_user(void *to, const void __user *from, unsigned long n);
