@@ -92,7 +92,6 @@ struct ppc64_vcpu {
 };
 
 void ppc64_vm_open(struct ppc64_vm *vm, size_t size);
-void ppc64_vm_close(struct ppc64_vm *vm);
 int __ppc64_vm_slot(struct ppc64_vm *vm, unsigned int slot, uint32_t flags,
 		    uint64_t gpa, void *va, size_t size);
 void ppc64_vm_slot(struct ppc64_vm *vm, unsigned int slot, uint32_t flags,

@@ -136,7 +136,6 @@ bool model_explain(const struct op_list lists[ACTORS]);
 bool model_answer_is(const struct op *op, int expected);
 int model_predict(const struct op *op);
 bool model_slot_used(unsigned int slot);
-bool model_slot_holds(unsigned int slot, unsigned int group);
 bool model_empty(void);
 bool model_idle(void);
 unsigned int model_possible(void);

@@ -126,7 +126,8 @@ static void enable_hcall(int vm, uint64_t nr)
 }
 
 /*
- * Aligned for the largest pages of a table in the tests; the rest stays unused.
+ * Aligned for the largest pages of a table in the tests; the rest stays unused.  It is
+ * freed when the process ends, because a device may reach it until then.
  */
 static uint8_t *guest_memory(size_t size)
 {
@@ -151,16 +152,6 @@ void ppc64_vm_open(struct ppc64_vm *vm, size_t size)
 	       ppc64_guest_code_end - ppc64_guest_code);
 	__builtin___clear_cache((char *)vm->memory + PPC64_CODE,
 				(char *)vm->memory + PPC64_REQUESTS);
-}
-
-/*
- * The memory is freed when the process ends, because a device may still reach
- * it.
- */
-void ppc64_vm_close(struct ppc64_vm *vm)
-{
-	close(vm->fd);
-	vm->fd = -1;
 }
 
 void ppc64_vcpu_open(struct ppc64_vcpu *vcpu, struct ppc64_vm *vm)

@@ -1294,13 +1294,6 @@ bool model_slot_used(unsigned int slot)
 	return possible[0].model.slot[0][slot] != EVENT_FILE;
 }
 
-bool model_slot_holds(unsigned int slot, unsigned int group)
-{
-	int f = possible[0].model.slot[0][slot];
-
-	return f != EVENT_FILE && possible[0].model.file[f].n == group;
-}
-
 /* Nothing is open any more. */
 bool model_empty(void)
 {
