@@ -28,10 +28,10 @@
 #include <linux/iommufd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_hold.h"
 #include "vfio_util.h"
 
 #define TEST_SECONDS	120
-#define PATH_SIZE	256
 
 static struct vfio_test_device devices[2];
 static bool have_cdev;
@@ -50,15 +50,6 @@ enum {
 static bool is_group(unsigned int kind)
 {
 	return kind != ADD_CDEV && kind != ADD_BOUND_CDEV;
-}
-
-/* KVM has a debugfs folder for each VM. */
-static bool vm_is_there(int vm)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(), vm);
-	return !access(path, F_OK);
 }
 
 static int iommufd_open(void)

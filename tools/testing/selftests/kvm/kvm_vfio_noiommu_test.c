@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_hold.h"
 #include "vfio_util.h"
 
 #define ALLOW		"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
@@ -44,14 +45,6 @@ static int noiommu_open(const struct vfio_test_device *device)
 
 	VFIO_ASSERT(fd >= 0, "open of no-IOMMU group %u: %d", device->group, fd);
 	return fd;
-}
-
-static bool vm_is_there(int vm)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d", getpid(), vm);
-	return !access(path, F_OK);
 }
 
 FIXTURE(noiommu)
