@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "vfio_hold.h"
 #include "vfio_util.h"
 
 /* Several emulated machines run at a time.  Whatever takes this long hangs. */
@@ -964,22 +965,6 @@ TEST_F(kvm_vfio, vm_fd_closed_first)
 	ASSERT_LE(0, __vfio_group_open(devices[0].group));
 }
 
-/* The nth order in which the fds of a VMM can be closed. */
-static void close_order(unsigned int n, unsigned int order[VMM_NR_FDS])
-{
-	unsigned int left[VMM_NR_FDS], i, j, pick;
-
-	for (i = 0; i < VMM_NR_FDS; i++)
-		left[i] = i;
-	for (i = 0; i < VMM_NR_FDS; i++) {
-		pick = n % (VMM_NR_FDS - i);
-		n /= VMM_NR_FDS - i;
-		order[i] = left[pick];
-		for (j = pick; j + 1 < VMM_NR_FDS - i; j++)
-			left[j] = left[j + 1];
-	}
-}
-
 /* These three keep the group open: its fd, the fd of a device, and KVM. */
 static bool group_is_held(const struct vmm *vmm)
 {
@@ -993,7 +978,7 @@ static int close_in_order(const struct vfio_test_device *device, unsigned int n)
 	struct vmm vmm;
 	int fd;
 
-	close_order(n, order);
+	nth_order(n, order, VMM_NR_FDS);
 	vmm_open(&vmm, device, true);
 	for (i = 0; i < VMM_NR_FDS; i++) {
 		close(vmm.fd[order[i]]);
