@@ -62,28 +62,10 @@ static void map(int device)
 /* The sockets stay open. */
 static void send_file(int fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {
-		.header = {
-			.cmsg_len = CMSG_LEN(sizeof(int)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS,
-		},
-	};
-	struct iovec byte = { .iov_base = "", .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &byte,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
 	int sockets[2];
 
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	VFIO_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), "socketpair");
-	VFIO_ASSERT(sendmsg(sockets[0], &message, 0) == 1, "sendmsg");
+	send_fd(sockets[0], fd);
 }
 
 int main(int argc, char **argv)

@@ -148,41 +148,6 @@ static int child_reads(int dev, const char *name, unsigned int pid, const char *
 	       pid != vfio_show_number(&show, 0, "vm-pid");
 }
 
-static int receive_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg;
-	int fd;
-
-	VFIO_ASSERT(recvmsg(sock, &msg, 0) == 1, "recvmsg");
-	cmsg = CMSG_FIRSTHDR(&msg);
-	VFIO_ASSERT(cmsg && cmsg->cmsg_type == SCM_RIGHTS, "no fd");
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return fd;
-}
-
-static void send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { .iov_base = "", .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	VFIO_ASSERT(sendmsg(sock, &msg, 0) == 1, "sendmsg");
-}
-
 /*
  * Contract 8.1: The device's fd, and no other, is passed to another process,
  * and its owner closes everything: the other one's fdinfo tells whose VM it is,

@@ -151,6 +151,10 @@ unsigned long env_number(const char *name, unsigned long otherwise);
 /* Runs fn(arg) in a forked process and returns its exit code, 256 for a signal. */
 int run_in_child(int (*fn)(void *arg), void *arg);
 
+/* Pass an open file to another process, over a Unix socket. */
+void send_fd(int sock, int fd);
+int receive_fd(int sock);
+
 /* KVM */
 int kvm_open(void);
 int kvm_vm_open(void);
