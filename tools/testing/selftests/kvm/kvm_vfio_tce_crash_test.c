@@ -230,21 +230,29 @@ TEST_F(crash, defect2_list_changes_while_it_is_read)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* Contract 4.17: A hypercall that had to wait finds that its table is gone. */
-TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
+/* Starts a hypercall of which the list is missing; it waits for that. */
+static void wait_for_list(struct tce_call *call, struct ppc64_vcpu *vcpu,
+			  struct missing_page *missing)
 {
-	struct tce_call call = {
-		.vcpu = &self->vcpu,
+	*call = (struct tce_call){
+		.vcpu = vcpu,
 		.nr = H_PUT_TCE_INDIRECT,
 		.args = { LIOBN, 0, MISSING, 2 },
 	};
+	missing_page_open(missing, vcpu->vm->memory + MISSING);
+	missing_page_take(missing);
+	tce_call_start(call);
+	VFIO_ASSERT(missing_page_waited_for(missing, 60000), "nobody reads the list");
+}
+
+/* Contract 4.17: A hypercall that had to wait finds that its table is gone. */
+TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
+{
 	struct missing_page missing;
+	struct tce_call call;
 
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
-	missing_page_open(&missing, self->vm.memory + MISSING);
-	missing_page_take(&missing);
-	tce_call_start(&call);
-	ASSERT_TRUE(missing_page_waited_for(&missing, 60000));
+	wait_for_list(&call, &self->vcpu, &missing);
 	close(self->table);
 	tce_rcu_wait();
 	tce_missing_give(&missing, NULL, 0);
@@ -256,18 +264,11 @@ TEST_F(crash, defect3_table_closed_while_the_list_is_missing)
 /* Another table has the same LIOBN now: the hypercall must use that one. */
 TEST_F(crash, table_replaced_while_the_list_is_missing)
 {
-	struct tce_call call = {
-		.vcpu = &self->vcpu,
-		.nr = H_PUT_TCE_INDIRECT,
-		.args = { LIOBN, 0, MISSING, 2 },
-	};
 	struct missing_page missing;
+	struct tce_call call;
 
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table));
-	missing_page_open(&missing, self->vm.memory + MISSING);
-	missing_page_take(&missing);
-	tce_call_start(&call);
-	ASSERT_TRUE(missing_page_waited_for(&missing, 60000));
+	wait_for_list(&call, &self->vcpu, &missing);
 	close(self->table);
 	self->table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, 1);
 	tce_missing_give(&missing, NULL, 0);
