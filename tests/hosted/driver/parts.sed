@@ -7,6 +7,7 @@
 /^static .*tce_iommu_find_free_table(/,/^}/p
 /^static .*tce_iommu_create_window(/,/^}/p
 /^static .*tce_iommu_remove_window(/,/^}/p
+/^static .*tce_iommu_unset_window(/,/^}/p
 /^static .*tce_iommu_release_ownership(/,/^}/p
 /^static .*tce_iommu_has_range(/,/^}/p
 /^static .*tce_iommu_clear_piece(/,/^}/p

@@ -5,7 +5,8 @@
  * with patches/; what these functions call is here.
  *
  * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
- * letter if VMs may change it at that time; and a (g)race period is waited for.
+ * letter if VMs may change it at that time; a (g)race period is waited for; and, where a
+ * test asks for it, so are (h)ypercalls, by taking the lock of the window.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct iommu_group {
 static struct iommu_table tbl;
 static long set_fails;		/* for the last group */
 static bool unset_fails;
+static bool log_locks;
 
 static void note(char what)
 {
@@ -110,7 +112,16 @@ static bool no_pe;
 
 static struct eeh_pe *eeh_iommu_group_to_pe(struct iommu_group *group);
 
+static void lock_window(spinlock_t *lock)
+{
+	if (log_locks)
+		log_event('h');
+	spin_lock(lock);
+}
+
+#define spin_lock(lock)	lock_window(lock)
 #include "parts.c"
+#undef spin_lock
 
 static struct tce_container container;
 static struct iommu_group groups[2];
@@ -224,10 +235,11 @@ TEST(remove, "a window is closed before it is cleared and taken from the groups"
 TEST(leave, "a group leaves: what is mapped stays for the other, and goes with the last")
 {
 	EXPECT_EQ(create(), 0);
+	log_locks = true;
 	log_start();
 	leave(0);
 	leave(1);
-	EXPECT_STR(log_stop(), "UCU");
+	EXPECT_STR(log_stop(), "UhCU");
 	EXPECT(tce_hw_is_open(&tbl));
 }
 
@@ -235,11 +247,12 @@ TEST(leave_refused, "a window that stays in its slot is closed when the last gro
 {
 	EXPECT_EQ(create(), 0);
 	unset_fails = true;
+	log_locks = true;
 	log_start();
 	leave(0);
 	EXPECT(tce_hw_is_open(&tbl));
 	leave(1);
-	EXPECT_STR(log_stop(), "UCCU");
+	EXPECT_STR(log_stop(), "UhCCU");
 	EXPECT(!tce_hw_is_open(&tbl));
 }
 
@@ -361,5 +374,6 @@ void fake_end(void)
 	set_fails = 0;
 	stuck = 0;
 	unset_fails = false;
+	log_locks = false;
 	no_pe = false;
 }
