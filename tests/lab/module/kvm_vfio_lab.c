@@ -4,7 +4,8 @@
  *
  * It is a second external user of VFIO (include/linux/vfio.h) beside
  * KVM, through /dev/kvm-vfio-lab, and a VFIO IOMMU driver whose answers and
- * failures a test sets.  kvm_vfio_lab.h is its interface.  The parameter
+ * failures a test sets.  It stalls a thread at a function of the kernel, so that
+ * another one comes in between.  kvm_vfio_lab.h is its interface.  The parameter
  * no_wbinvd_exit makes KVM take the CPU for another one.  For tests only: it
  * is never installed.
  *
@@ -16,13 +17,14 @@
  *
  * Locks
  *
- *	lab_file.lock	the users of one open file, for the length of an ioctl.
- *			VFIO's locks are taken under it.
+ *	lab_file.lock	the users and the stall of one open file, for the length of
+ *			an ioctl.  VFIO's locks are taken under it.
  *	lab_lock	behaviour and counts.  A leaf: VFIO calls the driver with
  *			the group's and the container's lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/dcache.h>
 #include <linux/eventfd.h>
@@ -38,10 +40,12 @@
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/time64.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <linux/xarray.h>
@@ -53,12 +57,14 @@
 
 /**
  * struct lab_file - one open file of the device
- * @lock: guards @users and what is in them
+ * @lock: guards @users, what is in them, and @stall
  * @users: struct lab_user by handle
+ * @stall: the stall that is armed, or NULL
  */
 struct lab_file {
-	struct mutex lock;	/* guards users */
+	struct mutex lock;	/* guards users and stall */
 	struct xarray users;
+	struct lab_stall *stall;
 };
 
 /**
@@ -512,6 +518,133 @@ static long lab_hold_rcu(struct lab_file *lab, void __user *arg)
 	return copy_to_user(arg, &hold, sizeof(hold)) ? -EFAULT : 0;
 }
 
+/*
+ * Stalls
+ */
+
+/* After END: user space never sees it. */
+#define LAB_STALL_OVER	(KVM_VFIO_LAB_STALL_LIMIT + 1)
+
+/**
+ * struct lab_stall - a thread that is to be stalled, once
+ * @param: what the test has asked for
+ * @function: the probe at which it is stalled
+ * @meanwhile: the probe whose hits are counted while it is
+ * @process: whose thread, by its number,
+ * @armer: but not this one of its threads
+ * @state: KVM_VFIO_LAB_STALL_*; the probes change it, too
+ * @hits: of @meanwhile
+ */
+struct lab_stall {
+	struct kvm_vfio_lab_stall param;
+	struct kprobe function;
+	struct kprobe meanwhile;
+	pid_t process;
+	pid_t armer;
+	atomic_t state;
+	atomic_t hits;
+};
+
+/* Nothing here can sleep or take a lock, as any function may be probed. */
+static int __kprobes lab_stall_function(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct lab_stall *stall = container_of(probe, struct lab_stall, function);
+	u64 end = ktime_get_mono_fast_ns() + stall->param.limit_us * NSEC_PER_USEC;
+
+	if (current->tgid != stall->process || current->pid == stall->armer ||
+	    atomic_cmpxchg(&stall->state, KVM_VFIO_LAB_STALL_ARMED,
+			   KVM_VFIO_LAB_STALL_NOW) != KVM_VFIO_LAB_STALL_ARMED)
+		return 0;
+	while (atomic_read(&stall->state) == KVM_VFIO_LAB_STALL_NOW) {
+		if (ktime_get_mono_fast_ns() >= end)
+			atomic_cmpxchg(&stall->state, KVM_VFIO_LAB_STALL_NOW,
+				       KVM_VFIO_LAB_STALL_LIMIT);
+		cpu_relax();
+	}
+	return 0;
+}
+
+static int __kprobes lab_stall_meanwhile(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct lab_stall *stall = container_of(probe, struct lab_stall, meanwhile);
+
+	if (atomic_read(&stall->state) == KVM_VFIO_LAB_STALL_NOW)
+		atomic_inc(&stall->hits);
+	return 0;
+}
+
+static bool lab_name_ends(const char *name)
+{
+	return strnlen(name, KVM_VFIO_LAB_NAME_SIZE) < KVM_VFIO_LAB_NAME_SIZE;
+}
+
+static long lab_stall_arm(struct lab_file *lab, void __user *arg)
+{
+	struct lab_stall *stall __free(kfree) = kzalloc(sizeof(*stall), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	lockdep_assert_held(&lab->lock);
+
+	if (lab->stall)
+		return -EBUSY;
+	if (!stall)
+		return -ENOMEM;
+	if (copy_from_user(&stall->param, arg, sizeof(stall->param)))
+		return -EFAULT;
+	if (!lab_name_ends(stall->param.function) || !lab_name_ends(stall->param.meanwhile) ||
+	    stall->param.limit_us > KVM_VFIO_LAB_SECTION_MAX)
+		return -EINVAL;
+
+	stall->process = current->tgid;
+	stall->armer = current->pid;
+	stall->meanwhile = (struct kprobe){
+		.symbol_name = stall->param.meanwhile,
+		.pre_handler = lab_stall_meanwhile,
+	};
+	stall->function = (struct kprobe){
+		.symbol_name = stall->param.function,
+		.pre_handler = lab_stall_function,
+	};
+	ret = register_kprobe(&stall->meanwhile);
+	if (ret)
+		return ret;
+	ret = register_kprobe(&stall->function);
+	if (ret) {
+		unregister_kprobe(&stall->meanwhile);
+		return ret;
+	}
+	lab->stall = no_free_ptr(stall);
+	return 0;
+}
+
+static long lab_stall_look(struct lab_file *lab, void __user *arg)
+{
+	struct kvm_vfio_lab_stalled stalled;
+
+	lockdep_assert_held(&lab->lock);
+
+	if (!lab->stall)
+		return -ENOENT;
+	stalled.state = atomic_read(&lab->stall->state);
+	stalled.meanwhile = atomic_read(&lab->stall->hits);
+	return copy_to_user(arg, &stalled, sizeof(stalled)) ? -EFAULT : 0;
+}
+
+/* The thread has left the probe when this returns. */
+static long lab_stall_end(struct lab_file *lab)
+{
+	struct lab_stall *stall = lab->stall;
+
+	if (!stall)
+		return -ENOENT;
+	atomic_set(&stall->state, LAB_STALL_OVER);
+	unregister_kprobe(&stall->function);
+	unregister_kprobe(&stall->meanwhile);
+	lab->stall = NULL;
+	kfree(stall);
+	return 0;
+}
+
 /* Those that take a handle and nothing else */
 static long lab_query(struct lab_file *lab, unsigned int cmd,
 		      unsigned long handle)
@@ -552,6 +685,12 @@ static long lab_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return lab_hold_rcu(lab, (void __user *)arg);
 	case KVM_VFIO_LAB_HOLD_YIELDS:
 		return IS_ENABLED(CONFIG_PREEMPT_RCU);
+	case KVM_VFIO_LAB_STALL:
+		return lab_stall_arm(lab, (void __user *)arg);
+	case KVM_VFIO_LAB_STALL_LOOK:
+		return lab_stall_look(lab, (void __user *)arg);
+	case KVM_VFIO_LAB_STALL_END:
+		return lab_stall_end(lab);
 	case KVM_VFIO_LAB_SET_DEFAULTS:
 		return lab_set_defaults(arg);
 	case KVM_VFIO_LAB_GET_COUNTS:
@@ -583,6 +722,7 @@ static int lab_release(struct inode *inode, struct file *file)
 	struct lab_user *user;
 	unsigned long handle;
 
+	lab_stall_end(lab);
 	xa_for_each(&lab->users, handle, user)
 		lab_user_free(user);
 	xa_destroy(&lab->users);

@@ -50,6 +50,28 @@ struct kvm_vfio_lab_hold {
 /* Far below the limits of the kernel's watchdogs */
 #define KVM_VFIO_LAB_SECTION_MAX	1000000
 
+/*
+ * Stall another thread of the process once: the first to call @function, after this has
+ * returned, spins at its beginning, with preemption off, until END, the end of the open
+ * file, or @limit_us have passed.  An open file has one stall, until END.  Threads that
+ * may call one of the functions stay on one CPU, for the reason that is in vfio_probe.h.
+ */
+#define KVM_VFIO_LAB_NAME_SIZE		64
+
+struct kvm_vfio_lab_stall {
+	char function[KVM_VFIO_LAB_NAME_SIZE];
+	char meanwhile[KVM_VFIO_LAB_NAME_SIZE];	/* calls of this one are counted */
+	__u32 limit_us;		/* at most KVM_VFIO_LAB_SECTION_MAX */
+};
+
+struct kvm_vfio_lab_stalled {
+	__u32 state;		/* one of these: */
+#define KVM_VFIO_LAB_STALL_ARMED	0	/* nobody has called it yet */
+#define KVM_VFIO_LAB_STALL_NOW		1
+#define KVM_VFIO_LAB_STALL_LIMIT	2	/* it is over, by its limit */
+	__u32 meanwhile;	/* how often that was called during the stall */
+};
+
 #define KVM_VFIO_LAB_GET		_IO('L', 0x00)	/* fd of a VFIO file */
 #define KVM_VFIO_LAB_PUT		_IO('L', 0x01)	/* handle */
 #define KVM_VFIO_LAB_ALIVE		_IO('L', 0x02)	/* handle */
@@ -60,6 +82,11 @@ struct kvm_vfio_lab_hold {
 #define KVM_VFIO_LAB_HOLD_RCU		_IOWR('L', 0x08, struct kvm_vfio_lab_hold)
 /* Returns 1 if one CPU is enough to race with HOLD_RCU (its readers yield). */
 #define KVM_VFIO_LAB_HOLD_YIELDS	_IO('L', 0x09)
+/* ENOENT: the kernel has no such function; EBUSY: there is a stall. */
+#define KVM_VFIO_LAB_STALL		_IOW('L', 0x0a, struct kvm_vfio_lab_stall)
+/* Both ENOENT if there is none */
+#define KVM_VFIO_LAB_STALL_LOOK		_IOR('L', 0x0b, struct kvm_vfio_lab_stalled)
+#define KVM_VFIO_LAB_STALL_END		_IO('L', 0x0c)
 
 /*
  * The IOMMU driver.  It has two types for VFIO_SET_IOMMU and
