@@ -43,7 +43,8 @@ $(OUTPUT)/kvm_vfio_lib_guest.o: $(KVM_VFIO_DIR)/lib/ppc64_guest.c $(KVM_VFIO_HEA
 $(OUTPUT)/kvm_vfio_fuzz_test: $(OUTPUT)/kvm_vfio_lib_model.o $(OUTPUT)/kvm_vfio_lib_show.o
 $(OUTPUT)/kvm_vfio_fdinfo_test $(OUTPUT)/kvm_vfio_tce_fdinfo_test $(OUTPUT)/kvm_vfio_iommufd_test: \
 	$(OUTPUT)/kvm_vfio_lib_show.o
-$(filter $(OUTPUT)/kvm_vfio_tce%,$(KVM_VFIO_PROGS)): $(OUTPUT)/kvm_vfio_lib_tce.o $(OUTPUT)/kvm_vfio_lib_guest.o
+$(filter $(OUTPUT)/kvm_vfio_tce%,$(KVM_VFIO_PROGS)) $(OUTPUT)/kvm_vfio_lab_test: \
+	$(OUTPUT)/kvm_vfio_lib_tce.o $(OUTPUT)/kvm_vfio_lib_guest.o
 
 $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.o \
 		$(OUTPUT)/kvm_vfio_lib_probe.o \

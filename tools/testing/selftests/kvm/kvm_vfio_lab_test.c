@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,13 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "kvm_vfio_lab.h"
 #include "vfio_probe.h"
+#include "vfio_tce_test.h"
 #include "vfio_util.h"
 
 #define MANY_USERS	100
@@ -34,6 +37,9 @@
 #define RCU_LIMIT_US	30000000
 #define RCU_SECTION_US	20000
 #define RCU_LINGER_US	200000
+#define STALL_ROUNDS	5
+#define STALL_LIMIT_US	500000
+#define STALL_AWAIT_S	30
 #define TEST_SECONDS	120
 #define PATH_SIZE	256
 
@@ -1173,6 +1179,195 @@ TEST_F_TIMEOUT(detach, waits_for_readers, TEST_SECONDS)
 		SKIP(return, "one CPU, and RCU readers cannot be preempted");
 	EXPECT_LT(0U, seen);
 }
+
+/*
+ * Stalls
+ */
+
+/* Functions that are called only if a test does so */
+static struct kvm_vfio_lab_stall a_stall(void)
+{
+	return (struct kvm_vfio_lab_stall){
+		.function = "vfio_external_put",
+		.meanwhile = "vfio_external_set_kvm",
+	};
+}
+
+static long lab_stall(int fd, struct kvm_vfio_lab_stall stall)
+{
+	return lab_struct(fd, KVM_VFIO_LAB_STALL, &stall);
+}
+
+TEST(stall_that_is_refused)
+{
+	struct kvm_vfio_lab_stall stall = a_stall();
+	struct kvm_vfio_lab_stalled now;
+	int fd = lab_open();
+
+	EXPECT_EQ(-EFAULT, lab_struct(fd, KVM_VFIO_LAB_STALL, NULL));
+	stall.limit_us = KVM_VFIO_LAB_SECTION_MAX + 1;
+	EXPECT_EQ(-EINVAL, lab_stall(fd, stall));
+	stall = a_stall();
+	memset(stall.function, 'v', sizeof(stall.function));
+	EXPECT_EQ(-EINVAL, lab_stall(fd, stall));
+	stall = a_stall();
+	memset(stall.meanwhile, 'v', sizeof(stall.meanwhile));
+	EXPECT_EQ(-EINVAL, lab_stall(fd, stall));
+	stall = a_stall();
+	stall.function[0] = '?';
+	EXPECT_EQ(-ENOENT, lab_stall(fd, stall));
+	stall = a_stall();
+	stall.meanwhile[0] = 0;
+	EXPECT_EQ(-ENOENT, lab_stall(fd, stall));
+	EXPECT_EQ(-ENOENT, lab_struct(fd, KVM_VFIO_LAB_STALL_LOOK, &now));
+	EXPECT_EQ(-ENOENT, lab(fd, KVM_VFIO_LAB_STALL_END, 0));
+	close(fd);
+}
+
+/* One at a time, until END or the end of the open file */
+TEST(stall_that_is_ended)
+{
+	struct kvm_vfio_lab_stalled now;
+	int fd = lab_open();
+
+	ASSERT_EQ(0, lab_stall(fd, a_stall()));
+	EXPECT_EQ(-EBUSY, lab_stall(fd, a_stall()));
+	EXPECT_EQ(-EFAULT, lab_struct(fd, KVM_VFIO_LAB_STALL_LOOK, NULL));
+	EXPECT_EQ(0, lab_struct(fd, KVM_VFIO_LAB_STALL_LOOK, &now));
+	EXPECT_EQ((unsigned int)KVM_VFIO_LAB_STALL_ARMED, now.state);
+	EXPECT_EQ(0U, now.meanwhile);
+	EXPECT_EQ(0, lab(fd, KVM_VFIO_LAB_STALL_END, 0));
+	EXPECT_EQ(-ENOENT, lab_struct(fd, KVM_VFIO_LAB_STALL_LOOK, &now));
+	ASSERT_EQ(0, lab_stall(fd, a_stall()));
+	close(fd);
+	fd = lab_open();
+	ASSERT_EQ(0, lab_stall(fd, a_stall()));
+	close(fd);
+}
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+/*
+ * Two groups share the window of their container.  A VM holds the first one, and puts
+ * entries into the window.
+ */
+FIXTURE(shared)
+{
+	struct start start;
+	struct ppc64_vm vm;
+	struct ppc64_vcpu vcpu;
+	cpu_set_t cpus;
+	int lab;
+	int dev;
+	int container;
+	int group[2];
+};
+
+FIXTURE_SETUP(shared)
+{
+	int table;
+
+	if (vfio_in_lpar())
+		SKIP(return, "its containers take one group");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "a stalled CPU and another one are needed");
+	start(&self->start);
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(self->cpus), &self->cpus));
+	self->lab = lab_open();
+	ppc64_vm_open(&self->vm, MEMORY);
+	ppc64_vcpu_open(&self->vcpu, &self->vm);
+	self->dev = kvm_vfio_create(self->vm.fd);
+	self->container = vfio_container_open();
+	self->group[0] = group_in(self->container, &devices[0]);
+	set_iommu(self->container, REAL);
+	ASSERT_EQ(0, __vfio_memory_register(self->container, self->vm.memory, MEMORY));
+	tce_window_drop_default(self->container);
+	ASSERT_EQ(0U, tce_window_create(self->container, SHIFT, WINDOW));
+	self->group[1] = group_in(self->container, &devices[1]);
+	kvm_vfio_add(self->dev, self->group[0]);
+	table = tce_table(self->vm.fd, LIOBN, SHIFT, 0, ENTRIES);
+	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group[0], table));
+}
+
+FIXTURE_TEARDOWN(shared)
+{
+	ppc64_vcpu_close(&self->vcpu);
+	EXPECT_TRUE(is_clean(&self->start));
+}
+
+/* The calling thread, and those that it makes from now on, stay on a CPU of the set. */
+static void stay_on(const cpu_set_t *set, unsigned int nr)
+{
+	cpu_set_t one;
+	int cpu;
+
+	for (cpu = 0; !CPU_ISSET(cpu, set) || nr--; cpu++)
+		;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	VFIO_ASSERT(!sched_setaffinity(0, sizeof(one), &one), "CPU %d", cpu);
+}
+
+static struct kvm_vfio_lab_stalled stalled(int fd)
+{
+	struct kvm_vfio_lab_stalled now;
+	long ret = lab_struct(fd, KVM_VFIO_LAB_STALL_LOOK, &now);
+
+	VFIO_ASSERT(!ret, "KVM_VFIO_LAB_STALL_LOOK: %ld", ret);
+	return now;
+}
+
+/*
+ * Returns when the hypercall, in a thread on the first CPU, is in the middle of the kill:
+ * it goes through the groups that have the window.  The caller is on the second CPU.
+ */
+static void stall_in_kill(int fd, const cpu_set_t *cpus, struct tce_call *call)
+{
+	struct kvm_vfio_lab_stall stall = {
+		.function = "pnv_pci_ioda2_tce_invalidate",
+		.meanwhile = "pnv_pci_unlink_table_and_group",
+		.limit_us = STALL_LIMIT_US,
+	};
+	long ret = lab_stall(fd, stall);
+	time_t start = time(NULL);
+
+	VFIO_ASSERT(!ret, "KVM_VFIO_LAB_STALL: %ld", ret);
+	stay_on(cpus, 0);
+	tce_call_start(call);
+	stay_on(cpus, 1);
+	while (stalled(fd).state == KVM_VFIO_LAB_STALL_ARMED)
+		VFIO_ASSERT(time(NULL) - start < STALL_AWAIT_S, "the hypercall kills nothing");
+}
+
+/*
+ * The group that no VM holds leaves while a hypercall, for the sake of the other one, may
+ * look at its PE, which the host may free once the group has left.  So until then it has to
+ * wait.  A group that is so slow that the limit comes before the window is taken from it
+ * shows nothing, which cannot happen every time.
+ */
+TEST_F_TIMEOUT(shared, group_that_leaves_waits_for_hypercalls, TEST_SECONDS)
+{
+	struct tce_call call = {
+		.vcpu = &self->vcpu,
+		.nr = H_PUT_TCE,
+		.args = { LIOBN, PAGE, (2 * MIB) | TCE_RW },
+	};
+	struct kvm_vfio_lab_stalled now;
+	unsigned int i, seen = 0;
+
+	for (i = 0; i < STALL_ROUNDS; i++) {
+		stall_in_kill(self->lab, &self->cpus, &call);
+		EXPECT_EQ(0, __vfio_group_unset_container(self->group[1]));
+		now = stalled(self->lab);
+		EXPECT_EQ((unsigned int)KVM_VFIO_LAB_STALL_LIMIT, now.state);
+		seen += now.meanwhile;
+		ASSERT_EQ(0, lab(self->lab, KVM_VFIO_LAB_STALL_END, 0));
+		EXPECT_EQ(H_SUCCESS, tce_call_wait(&call));
+		vfio_group_set_container(self->group[1], self->container);
+	}
+	TH_LOG("%u of %u groups lost the window during the hypercall", seen, STALL_ROUNDS);
+	EXPECT_LT(0U, seen);
+}
+#endif /* __KVM_HAVE_SPAPR_TCE */
 
 /*
  * Modules stay as long as they are needed.
