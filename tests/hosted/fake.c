@@ -280,6 +280,16 @@ void vfio_device_put_registration(struct vfio_device *device)
 	pthread_mutex_unlock(&device->reg_lock);
 }
 
+int fake_registrations(struct vfio_device *device)
+{
+	int nr;
+
+	pthread_mutex_lock(&device->reg_lock);
+	nr = device->reg_refs;
+	pthread_mutex_unlock(&device->reg_lock);
+	return nr;
+}
+
 /* Waits until no fd of the device is open. */
 void vfio_device_wait(struct vfio_device *device)
 {

@@ -107,6 +107,7 @@ struct vfio_group *fake_group(int fd);
 struct kvm *fake_vm(int fd);
 /* The VM that the driver of an open device sees. */
 struct kvm *fake_kvm_seen(struct device *dev);
+int fake_registrations(struct vfio_device *device);
 int fake_attached(int table);
 /* What the holder of the last attachment says about it; -1 without one. */
 int fake_preregistered(int table);

@@ -210,13 +210,19 @@ TEST(cdev_unbind, "cdev: unbind waits until KVM lets go of the file")
 {
 	struct vm vm = new_vm();
 	struct iommu_group *ig = host_group(VFIO_IOMMU, 1);
+	struct vfio_device *device = ig->devices->vdev;
 	int fd = user_open_cdev(ig->devices);
 	pthread_t thread;
 
 	EXPECT_EQ(user_add(vm.dev, fd), 0);
 	EXPECT_EQ(shim_close(fd), 0);
+	EXPECT_EQ(fake_registrations(device), 2);
 	pthread_create(&thread, NULL, unbind, ig->devices);
+	/* The host's own is gone: now it waits for that of the file. */
+	while (fake_registrations(device) > 1)
+		sched_yield();
 	EXPECT_EQ(fake_read(counts.groups), 1);
+	EXPECT_EQ(fake_registrations(device), 1);
 	EXPECT_ASSIGNED(vm.kvm, 1);
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	pthread_join(thread, NULL);

@@ -390,7 +390,7 @@ static void between_members(void)
 		EXPECT_EQ(user_del(between.vm.dev, between.other), 0);
 }
 
-/* Contract 8.3 */
+/* Contract 8.3, 8.4 */
 TEST(show_changes, "show: files come and go while the text is made")
 {
 	struct vm vm = new_vm();
@@ -415,7 +415,32 @@ TEST(show_changes, "show: files come and go while the text is made")
 	free(text);
 }
 
-/* The rest would be made for nobody. */
+static void close_between(void)
+{
+	if (between.waits++ != 1)
+		return;
+	EXPECT_EQ(shim_close(between.vm.dev), 0);
+	EXPECT_ASSIGNED(between.vm.kvm, 5);
+}
+
+/* Contract 8.7 */
+TEST(show_closed, "show: a close meanwhile lets go when the read returns")
+{
+	struct vm vm = new_vm();
+
+	between.vm = vm;
+	between.waits = 0;
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(user_add(vm.dev, new_group(1).fd), 0);
+	shim_set_seq_size(4096);
+	shim_at_resched = close_between;
+	free(shim_read_fdinfo(vm.dev));
+	shim_at_resched = NULL;
+	EXPECT(between.waits >= 5);
+	EXPECT_ASSIGNED(vm.kvm, 0);
+}
+
+/* Contract 8.7: The rest would be made for nobody. */
 TEST(show_killed, "show: stops when the reader is killed while it waits for the lock")
 {
 	struct vm vm = new_vm();
@@ -450,8 +475,8 @@ TEST(show_full, "show: stops when the buffer is full")
 }
 
 /*
- * Contract 8.4: Neither the group's lock, which an open of a device holds, nor
- * that of others
+ * Contract 8.4: Others wait for the reader, and it waits neither for the group's lock,
+ * which an open of a device holds, nor for that of others.
  */
 TEST(show_locks, "show: waits for no lock that user space can have held")
 {
