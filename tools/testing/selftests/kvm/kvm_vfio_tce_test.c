@@ -18,6 +18,8 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -686,6 +688,52 @@ TEST_F(attached, defect16_mapped_memory_stays_registered)
 	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
 }
 
+/* As QEMU does it, which does not try to unregister it again. */
+TEST_F(attached, memory_plugged_again)
+{
+	void *va = self->vm.memory + REGION_B;
+	long locked = locked_kib(), pinned;
+
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
+	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	ASSERT_EQ(va, mmap(va, REGION_B_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	pinned = vmstat("nr_foll_pin_acquired");
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(locked, locked_kib());
+	/* The region has the new pages. */
+	EXPECT_LE(pinned + (long)(REGION_B_SIZE / getpagesize()), vmstat("nr_foll_pin_acquired"));
+	/* That was all that had been refused. */
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
+	EXPECT_EQ(1, MAPPED_B(self));
+	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
+}
+
+/* Another container has the region, too, and its pages are the old ones. */
+TEST_F(attached, memory_plugged_again_beside_another)
+{
+	void *va = self->vm.memory + REGION_B;
+	int other = vfio_container_open(), group = vfio_group_open(devices[1].group);
+
+	vfio_group_set_container(group, other);
+	vfio_container_use_iommu(other);
+	ASSERT_EQ(0, __vfio_memory_register(other, va, REGION_B_SIZE));
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
+	ASSERT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
+	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	ASSERT_EQ(0, __vfio_memory_register(other, va, REGION_B_SIZE));
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
+	EXPECT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+}
+
 TEST_F(attached, memory_not_preregistered)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
@@ -913,20 +961,56 @@ TEST_F(attached, window_with_levels)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
+static unsigned long cpu_ms(void)
+{
+	struct timespec t;
+
+	VFIO_ASSERT(!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), "clock_gettime");
+	return t.tv_sec * 1000UL + t.tv_nsec / 1000000;
+}
+
+static void *run_always(void *ends)
+{
+	while (!__atomic_load_n((bool *)ends, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
 /*
- * Contract 4.23: 64 GiB of empty entries: long enough for a soft lockup without
- * rescheduling
+ * Contract 4.23: 64 GiB of empty entries: another thread, which wants to run on the same CPU,
+ * has its turns meanwhile.
  */
 TEST_F(attached, defect1_long_stuff_reschedules)
 {
 	uint64_t start, entries = 1UL << 24;
+	struct rusage before, after;
+	unsigned long turns, ms;
+	pthread_t other;
+	bool ends = false;
+	cpu_set_t one;
 
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
 	ASSERT_EQ(0, __tce_window_create(self->container, SHIFT, entries << SHIFT,
 					 vfio_in_lpar() ? 1 : 3, &start));
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group,
 					      tce_table(self->vm.fd, LIOBN2, SHIFT,
 							start >> SHIFT, entries)));
+	/* The guest is there already, and its pages are. */
+	ASSERT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN2, start, 0, 1));
+
+	ASSERT_EQ(0, pthread_create(&other, NULL, run_always, &ends));
+	ASSERT_EQ(0, getrusage(RUSAGE_THREAD, &before));
+	ms = cpu_ms();
 	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN2, start, 0, entries));
+	ms = cpu_ms() - ms;
+	ASSERT_EQ(0, getrusage(RUSAGE_THREAD, &after));
+	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
+	pthread_join(other, NULL);
+	turns = after.ru_nivcsw - before.ru_nivcsw;
+	TH_LOG("%lu ms, and %lu turns of the other thread", ms, turns);
+	EXPECT_LT(ms / (turns + 1), 1000);
 }
 
 /* A page of the guest that is many pages of the hardware */

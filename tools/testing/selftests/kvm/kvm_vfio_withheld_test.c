@@ -38,6 +38,7 @@ struct call {
 	unsigned long request;
 	void *arg;
 	const char *path;	/* or else a write of @arg to this file of sysfs */
+	int (*function)(int fd);	/* or else this, of @fd */
 	pid_t tid;
 	int ret;
 	pthread_t thread;
@@ -48,12 +49,15 @@ static void *call_thread(void *arg)
 	struct call *call = arg;
 
 	__atomic_store_n(&call->tid, gettid(), __ATOMIC_RELAXED);
-	if (call->path)
+	if (call->path) {
 		call->ret = __sysfs_write(call->path, call->arg);
-	else
+	} else if (call->function) {
+		call->ret = call->function(call->fd);
+	} else {
 		call->ret = ioctl(call->fd, call->request, call->arg);
-	if (!call->path && call->ret < 0)
-		call->ret = -errno;
+		if (call->ret < 0)
+			call->ret = -errno;
+	}
 	return NULL;
 }
 
@@ -88,22 +92,7 @@ static int call_end(struct call *call)
 /* Pages that are pinned for DMA, on the whole host */
 static long pinned_pages(void)
 {
-	long value, acquired = -1, released = -1;
-	char name[64];
-	FILE *f;
-
-	/* Adds up what each CPU has counted on its own. */
-	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/stat_refresh", "1"), "stat_refresh");
-	f = fopen("/proc/vmstat", "re");
-	while (f && fscanf(f, "%63s %ld", name, &value) == 2) {
-		if (!strcmp(name, "nr_foll_pin_acquired"))
-			acquired = value;
-		if (!strcmp(name, "nr_foll_pin_released"))
-			released = value;
-	}
-	VFIO_ASSERT(f && acquired >= 0 && released >= 0, "read /proc/vmstat");
-	fclose(f);
-	return acquired - released;
+	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");
 }
 
 /*
@@ -353,19 +342,32 @@ TEST_F(defect38, all_else_is_closed)
 }
 
 #ifndef __KVM_HAVE_SPAPR_TCE
-/* The thread waits for a lock, or has ended. */
+static int close_device(int fd)
+{
+	return close(fd) ? -errno : 0;
+}
+
+static int open_group(int number)
+{
+	return close(vfio_group_open(number)) ? -errno : 0;
+}
+
+/* The thread waits for a lock. */
 static bool call_waits(struct call *call)
 {
 	time_t end = time(NULL) + LIMIT_S;
 	char path[64], state = 'R';
+	pid_t tid;
 	FILE *f;
 
 	while (state != 'D' && time(NULL) < end) {
-		snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
-			 __atomic_load_n(&call->tid, __ATOMIC_RELAXED));
+		tid = __atomic_load_n(&call->tid, __ATOMIC_RELAXED);
+		if (!tid)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
 		f = fopen(path, "re");
-		if (!f && errno == ENOENT && call->tid)
-			return true;
+		if (!f && errno == ENOENT)
+			return false;
 		if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
 			state = 'R';
 		if (f)
@@ -375,8 +377,9 @@ static bool call_waits(struct call *call)
 }
 
 /*
- * The type1 driver holds its lock while it writes a bitmap to a page that is withheld. ADD of
- * a group that is not coherent asks it and waits, but another VM that lets go does not.
+ * Contract 1.31: The type1 driver holds its lock while it writes a bitmap to a page that is
+ * withheld. ADD of a group that is not coherent asks it and waits, but other VMs that let go
+ * or end, and who opens another group, do not.
  */
 TEST(del_while_add_waits)
 {
@@ -385,6 +388,7 @@ TEST(del_while_add_waits)
 		struct vfio_iommu_type1_dirty_bitmap_get get;
 	} dirty = { };
 	int dev = kvm_vfio_create(kvm_vm_open()), other = kvm_vfio_create(kvm_vm_open());
+	int third = kvm_vfio_create(kvm_vm_open());
 	int container = vfio_container_open(), group;
 	struct kvm_device_attr attr = {
 		.group = KVM_DEV_VFIO_GROUP,
@@ -393,7 +397,7 @@ TEST(del_while_add_waits)
 	};
 	struct kvm_device_attr del = attr;
 	struct missing_page withheld;
-	struct call calls[3];
+	struct call calls[5];
 	uint64_t none = 0;
 
 	vfio_test_iommu_type = VFIO_TEST_IOMMU_TYPE;
@@ -406,6 +410,7 @@ TEST(del_while_add_waits)
 	dirty.head.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START;
 	ASSERT_EQ(0, ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &dirty));
 	kvm_vfio_add(other, group);
+	kvm_vfio_add(third, group);
 
 	missing_page_open(&withheld, mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -433,11 +438,18 @@ TEST(del_while_add_waits)
 	del.attr = KVM_DEV_VFIO_GROUP_DEL;
 	calls[2] = (struct call){ .fd = other, .request = KVM_SET_DEVICE_ATTR, .arg = &del };
 	EXPECT_EQ(0, call_in_time(&calls[2]));
+	calls[3] = (struct call){ .fd = third, .function = close_device };
+	EXPECT_EQ(0, call_in_time(&calls[3]));
+	calls[4] = (struct call){ .fd = devices[1].group, .function = open_group };
+	EXPECT_EQ(0, call_in_time(&calls[4]));
+	EXPECT_TRUE(call_waits(&calls[1]));
 
 	missing_page_give(&withheld, &none, sizeof(none));
 	EXPECT_EQ(0, call_end(&calls[0]));
 	EXPECT_EQ(0, call_end(&calls[1]));
 	EXPECT_EQ(0, call_end(&calls[2]));
+	EXPECT_EQ(0, call_end(&calls[3]));
+	EXPECT_EQ(0, call_end(&calls[4]));
 	EXPECT_EQ(-EBUSY, __vfio_group_unset_container(group));
 	kvm_vfio_del(dev, group);
 	vfio_group_unset_container(group);

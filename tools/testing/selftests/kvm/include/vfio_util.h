@@ -122,6 +122,8 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 		     const struct vfio_refs *after);
 int module_refcnt(const char *name);
 long locked_kib(void);
+/* A line of /proc/vmstat, of all CPUs */
+long vmstat(const char *name);
 int kmsg_open(void);
 unsigned int kmsg_count(int fd, bool (*match)(const char *record));
 bool kmsg_is_splat(const char *record);

@@ -306,6 +306,23 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 	return equal;
 }
 
+long vmstat(const char *name)
+{
+	long value, found = -1;
+	char line[64];
+	FILE *f;
+
+	/* Adds up what each CPU has counted on its own. */
+	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/stat_refresh", "1"), "stat_refresh");
+	f = fopen("/proc/vmstat", "re");
+	while (f && fscanf(f, "%63s %ld", line, &value) == 2)
+		if (!strcmp(line, name))
+			found = value;
+	VFIO_ASSERT(f && found >= 0, "%s in /proc/vmstat", name);
+	fclose(f);
+	return found;
+}
+
 /* The memory of this process that VFIO and KVM account as locked or pinned */
 long locked_kib(void)
 {
