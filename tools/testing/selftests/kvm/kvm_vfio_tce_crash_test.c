@@ -104,14 +104,15 @@ TEST_F(crash, defect42_map_behind_the_window)
 /* In the view of a hardware table, address 0 would stand for an entry that is not mapped. */
 TEST_F(crash, address_0_is_not_mapped)
 {
-	void *va = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+	size_t size = getpagesize();
+	void *va = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
 	ASSERT_EQ(NULL, va);
-	ASSERT_EQ(0, __vfio_memory_register(self->container, va, PAGE));
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, size));
 	EXPECT_EQ(-EINVAL, __vfio_dma_map(self->container, va, 0, PAGE));
-	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, PAGE));
-	munmap(va, PAGE);
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, size));
+	munmap(va, size);
 }
 
 /*
