@@ -699,11 +699,11 @@ TEST_F(attached, memory_plugged_again)
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
 	ASSERT_EQ(va, mmap(va, REGION_B_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-	pinned = vmstat("nr_foll_pin_acquired");
+	pinned = vmstat_read("nr_foll_pin_acquired");
 	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
 	EXPECT_EQ(locked, locked_kib());
 	/* The region has the new pages. */
-	EXPECT_LE(pinned + (long)(REGION_B_SIZE / getpagesize()), vmstat("nr_foll_pin_acquired"));
+	EXPECT_LE(pinned + (long)(REGION_B_SIZE / getpagesize()), vmstat_read("nr_foll_pin_acquired"));
 	/* That was all that had been refused. */
 	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));

@@ -92,7 +92,7 @@ static int call_end(struct call *call)
 /* Pages that are pinned for DMA, on the whole host */
 static long pinned_pages(void)
 {
-	return vmstat("nr_foll_pin_acquired") - vmstat("nr_foll_pin_released");
+	return vmstat_read("nr_foll_pin_acquired") - vmstat_read("nr_foll_pin_released");
 }
 
 /*

@@ -123,7 +123,7 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 int module_refcnt(const char *name);
 long locked_kib(void);
 /* A line of /proc/vmstat, of all CPUs */
-long vmstat(const char *name);
+long vmstat_read(const char *name);
 int kmsg_open(void);
 unsigned int kmsg_count(int fd, bool (*match)(const char *record));
 bool kmsg_is_splat(const char *record);

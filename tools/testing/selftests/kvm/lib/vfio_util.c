@@ -306,7 +306,7 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 	return equal;
 }
 
-long vmstat(const char *name)
+long vmstat_read(const char *name)
 {
 	long value, found = -1;
 	char line[64];
