@@ -109,7 +109,7 @@ function miss_if(run, row, limit, text) {
 		miss(text ": " cost["ours", run, row] ", the target is " limit)
 }
 
-# The cost of the look-up must not grow with the number of tables of the VM.
+# The look-up walks the tables of the VM: the 15 others may cost 100 ticks in all.
 function check_targets(  i, few, many) {
 	miss_if("each 1", "put_map", 5600, "two tables, H_PUT_TCE, map")
 	miss_if("each 1", "stuff_one", 5450, "two tables, H_STUFF_TCE, 1 mapped")
@@ -122,11 +122,11 @@ function check_targets(  i, few, many) {
 		}
 		if (target[i] != "" && few > target[i])
 			miss(label[i] ": " ticks("ours", "one 1", i) ", the target is " target[i])
-		if (many > 1.01 * few)
+		if (many > few + 100)
 			miss(label[i] ": " many " with 16 tables, " few " with one")
 	}
 	if (!missed)
-		print "All targets are met, and 16 tables cost no more than one."
+		print "All targets are met."
 }
 
 END {
@@ -147,7 +147,9 @@ END {
 	print ""
 	print "The same with two groups: shared, in one container and so with one hardware table, or each with a"
 	print "container and a hardware table of its own. To replace an entry in two of them takes the general path, which is"
-	print "dearer than stock\x27s; Linux does not do it. And with 16 tables in the VM, of which the guest uses the oldest:"
+	print "dearer than stock\x27s; Linux does not do it. And with 16 tables in the VM, of which the guest uses the oldest."
+	print "The tables of the VM are walked, as on stock, 6 ticks each. A hash of the tables of all VMs, as it was before,"
+	print "has no such cost, but a user who knows it can have another VM\x27s hypercalls walk any number of tables."
 	print ""
 	second_table()
 	print ""
