@@ -89,7 +89,7 @@ static DEFINE_HASHTABLE(tce_holders, 8);	/* by VM */
  * @liobn: the guest's name for it
  *
  * Context: In a read-side section of @kvm->srcu or of RCU, either of which keeps the
- * table; or under tce_mutex.
+ * table; or under tce_mutex.  Walks the tables of the VM.
  * Return: The table, or NULL.
  */
 struct kvmppc_tce_table *kvmppc_tce_find(struct kvm *kvm, u64 liobn)
