@@ -109,7 +109,8 @@ function miss_if(run, row, limit, text) {
 		miss(text ": " cost["ours", run, row] ", the target is " limit)
 }
 
-# The look-up walks the tables of the VM: the 15 others may cost 100 ticks in all.
+# The look-up walks the tables of the VM: the 15 others may cost 100 ticks in all, which is
+# nothing for each of 512 entries.
 function check_targets(  i, few, many) {
 	miss_if("each 1", "put_map", 5600, "two tables, H_PUT_TCE, map")
 	miss_if("each 1", "stuff_one", 5450, "two tables, H_STUFF_TCE, 1 mapped")
@@ -122,7 +123,7 @@ function check_targets(  i, few, many) {
 		}
 		if (target[i] != "" && few > target[i])
 			miss(label[i] ": " ticks("ours", "one 1", i) ", the target is " target[i])
-		if (many > few + 100)
+		if (many > (entries[i] > 1 ? 1.01 * few : few + 100))
 			miss(label[i] ": " many " with 16 tables, " few " with one")
 	}
 	if (!missed)
