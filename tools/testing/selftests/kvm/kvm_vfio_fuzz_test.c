@@ -1216,7 +1216,6 @@ static bool fuzz(unsigned long seconds, unsigned long *rounds)
 {
 	unsigned long most = env_number("KVM_VFIO_ROUNDS", ~0UL);
 	uint64_t end = now_ms() + seconds * 1000ULL;
-
 	struct vfio_refs refs;
 	long locked = locked_kib();
 	unsigned int i;

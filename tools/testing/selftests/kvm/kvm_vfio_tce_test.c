@@ -692,19 +692,19 @@ TEST_F(attached, defect16_mapped_memory_stays_registered)
 TEST_F(attached, memory_plugged_again)
 {
 	void *va = self->vm.memory + REGION_B;
-	long locked = locked_kib(), pinned;
+	long locked = locked_kib(), before, after;
 
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
 	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
 	ASSERT_EQ(va, mmap(va, REGION_B_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-	pinned = vmstat_read("nr_foll_pin_acquired");
+	pinned_pages(&before);
 	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
 	EXPECT_EQ(locked, locked_kib());
 	/* The region has the new pages. */
-	pinned = vmstat_read("nr_foll_pin_acquired") - pinned;
-	EXPECT_LE((long)(REGION_B_SIZE / getpagesize()), pinned);
+	pinned_pages(&after);
+	EXPECT_LE((long)(REGION_B_SIZE / getpagesize()), after - before);
 	/* That was all that had been refused. */
 	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
 	EXPECT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
@@ -998,7 +998,7 @@ TEST_F(attached, defect1_long_stuff_reschedules)
 	ASSERT_EQ(0, __kvm_vfio_set_spapr_tce(self->dev, self->group,
 					      tce_table(self->vm.fd, LIOBN2, SHIFT,
 							start >> SHIFT, entries)));
-	/* The guest is there already, and its pages are. */
+	/* So that the guest runs, and has its pages, before anything is measured. */
 	ASSERT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN2, start, 0, 1));
 
 	ASSERT_EQ(0, pthread_create(&other, NULL, run_always, &ends));

@@ -89,12 +89,6 @@ static int call_end(struct call *call)
 	return call->ret;
 }
 
-/* Pages that are pinned for DMA, on the whole host */
-static long pinned_pages(void)
-{
-	return vmstat_read("nr_foll_pin_acquired") - vmstat_read("nr_foll_pin_released");
-}
-
 /*
  * The ioctls
  */
@@ -209,7 +203,7 @@ FIXTURE_SETUP(defect38)
 		vfio_bind(devices[i].bdf);
 	warn_once_rearm();
 	vfio_remember(&self->before);
-	self->pinned = pinned_pages();
+	self->pinned = pinned_pages(NULL);
 	memset(self->calls, 0, sizeof(self->calls));
 
 	vfio_test_iommu_type = variant->iommu;
@@ -259,7 +253,7 @@ FIXTURE_TEARDOWN(defect38)
 		EXPECT_TRUE(vfio_group_is_free(devices[i].group));
 	}
 	if (variant->maps_the_page)
-		EXPECT_GE(self->pinned, pinned_pages());
+		EXPECT_GE(self->pinned, pinned_pages(NULL));
 	EXPECT_TRUE(vfio_nothing_left(&self->before));
 }
 

@@ -122,8 +122,8 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 		     const struct vfio_refs *after);
 int module_refcnt(const char *name);
 long locked_kib(void);
-/* A line of /proc/vmstat, of all CPUs */
-long vmstat_read(const char *name);
+/* Pages that are pinned for DMA, on the whole host; and in @ever, if not NULL, that were */
+long pinned_pages(long *ever);
 int kmsg_open(void);
 unsigned int kmsg_count(int fd, bool (*match)(const char *record));
 bool kmsg_is_splat(const char *record);

@@ -306,21 +306,26 @@ bool vfio_refs_equal(const struct vfio_refs *before,
 	return equal;
 }
 
-long vmstat_read(const char *name)
+long pinned_pages(long *ever)
 {
-	long value, found = -1;
-	char line[64];
+	long value, acquired = -1, released = -1;
+	char name[64];
 	FILE *f;
 
 	/* Adds up what each CPU has counted on its own. */
 	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/stat_refresh", "1"), "stat_refresh");
 	f = fopen("/proc/vmstat", "re");
-	while (f && fscanf(f, "%63s %ld", line, &value) == 2)
-		if (!strcmp(line, name))
-			found = value;
-	VFIO_ASSERT(f && found >= 0, "%s in /proc/vmstat", name);
+	while (f && fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (!strcmp(name, "nr_foll_pin_acquired"))
+			acquired = value;
+		if (!strcmp(name, "nr_foll_pin_released"))
+			released = value;
+	}
+	VFIO_ASSERT(f && acquired >= 0 && released >= 0, "read /proc/vmstat");
 	fclose(f);
-	return found;
+	if (ever)
+		*ever = acquired;
+	return acquired - released;
 }
 
 /* The memory of this process that VFIO and KVM account as locked or pinned */
