@@ -21,7 +21,6 @@ static inline void shim_hash_add(struct hlist_head *head,
 	node->where = &head->first;
 	if (node->next)
 		node->next->where = &node->next;
-	/* Readers may be on the way: hash_add_rcu(). */
 	shim_step("hash_add", head);
 	__atomic_store_n(&head->first, node, __ATOMIC_RELEASE);
 }
@@ -58,20 +57,5 @@ static inline void *shim_hash_entry(struct hlist_node *node, size_t offset)
 			      typeof(*obj), member);			\
 	     obj;							\
 	     obj = shim_entry(obj->member.next, typeof(*obj), member))
-
-#define hash_add_rcu(table, node, key)	hash_add(table, node, key)
-#define hash_del_rcu(node)		hash_del(node)
-#define shim_next_rcu(node) ({						\
-	shim_step("rcu_dereference", &(node));				\
-	__atomic_load_n(&(node), __ATOMIC_CONSUME);			\
-})
-#define hash_for_each_possible_rcu(table, obj, member, key, ...)	\
-	for (obj = shim_entry(shim_next_rcu(shim_bucket(table,		\
-							ARRAY_SIZE(table),	\
-							key)->first),	\
-			      typeof(*obj), member);			\
-	     obj;							\
-	     obj = shim_entry(shim_next_rcu(obj->member.next),		\
-			      typeof(*obj), member))
 
 #endif

@@ -76,12 +76,6 @@ extern bool shim_lpar;
 	__atomic_exchange_n(ptr, new, __ATOMIC_SEQ_CST);		\
 })
 
-struct rcu_head {
-	char unused;
-};
-
-#define hash_64(x, bits)	((u32)((x) * 0x61c8864680b583ebULL >> (64 - (bits))))
-
 /* Pages: of allocations, and of the host's memory by their number */
 struct page {
 	void *address;
