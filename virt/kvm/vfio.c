@@ -301,7 +301,7 @@ static int kvm_vfio_add(struct kvm_vfio *kv, int fd)
 		return -EEXIST;
 
 	struct kvm_vfio_member *member __free(kfree) =
-		kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+		kzalloc_obj(*member, GFP_KERNEL_ACCOUNT);
 
 	if (!member)
 		return -ENOMEM;
@@ -540,7 +540,7 @@ static int kvm_vfio_create(struct kvm_device *dev, u32 type)
 		if (other->ops == &kvm_vfio_ops)
 			return -EBUSY;
 
-	kv = kzalloc(sizeof(*kv), GFP_KERNEL_ACCOUNT);
+	kv = kzalloc_obj(*kv, GFP_KERNEL_ACCOUNT);
 	if (!kv)
 		return -ENOMEM;
 

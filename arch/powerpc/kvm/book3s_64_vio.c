@@ -177,7 +177,7 @@ static struct tce_link *tce_link_create(struct kvmppc_tce_table *table,
 
 	lockdep_assert_held(&tce_mutex);
 
-	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	link = kzalloc_obj(*link, GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return NULL;
 	link->tbl = iommu_tce_table_get(tbl);
@@ -296,7 +296,7 @@ static int tce_attachment_make(struct tce_link *link,
 
 	lockdep_assert_held(&tce_mutex);
 
-	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	attachment = kzalloc_obj(*attachment, GFP_KERNEL_ACCOUNT);
 	if (!attachment)
 		return -ENOMEM;
 	attachment->holder = holder;
@@ -800,8 +800,8 @@ tce_table_create(struct kvm *kvm, const struct kvm_create_spapr_tce_64 *args)
 	unsigned long pages = tce_table_pages(args->size);
 	struct kvmppc_tce_table *table;
 
-	table = kvzalloc(struct_size(table, pages, pages),
-			 GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	table = kvzalloc_flex(*table, pages, pages,
+			      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!table)
 		return NULL;
 	table->kvm = kvm;

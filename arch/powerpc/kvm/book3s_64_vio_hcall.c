@@ -398,7 +398,7 @@ static long tce_list_find(struct tce_request *request, u64 liobn, u64 ioba, u64 
 /* With no lock held, as user space may let the guest's page wait. */
 static long tce_list_read(struct tce_list **list, const void __user *address, u64 npages)
 {
-	*list = kmalloc(sizeof(**list), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	*list = kmalloc_obj(**list, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!*list)
 		return TCE_LEFT_NOMEM;
 	return copy_from_user((*list)->tces, address, npages * sizeof(u64)) ?

@@ -110,7 +110,7 @@ static bool lab_type_index(unsigned long arg, unsigned int *type)
 static void *lab_iommu_open(unsigned long arg)
 {
 	struct lab_container *container __free(kfree) =
-		kzalloc(sizeof(*container), GFP_KERNEL_ACCOUNT);
+		kzalloc_obj(*container, GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!container)
@@ -350,7 +350,7 @@ static long lab_get(struct lab_file *lab, int fd)
 	if (!file)
 		return -EBADF;
 
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	user = kzalloc_obj(*user, GFP_KERNEL_ACCOUNT);
 	if (!user)
 		return -ENOMEM;
 
@@ -580,7 +580,7 @@ static bool lab_name_ends(const char *name)
 
 static long lab_stall_arm(struct lab_file *lab, void __user *arg)
 {
-	struct lab_stall *stall __free(kfree) = kzalloc(sizeof(*stall), GFP_KERNEL_ACCOUNT);
+	struct lab_stall *stall __free(kfree) = kzalloc_obj(*stall, GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	lockdep_assert_held(&lab->lock);
@@ -702,7 +702,7 @@ static long lab_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static int lab_open(struct inode *inode, struct file *file)
 {
-	struct lab_file *lab = kzalloc(sizeof(*lab), GFP_KERNEL_ACCOUNT);
+	struct lab_file *lab = kzalloc_obj(*lab, GFP_KERNEL_ACCOUNT);
 
 	if (!lab)
 		return -ENOMEM;

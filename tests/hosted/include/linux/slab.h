@@ -10,8 +10,10 @@
 #define __GFP_ZERO		0
 #define __GFP_NOWARN		0
 
-#define kvzalloc(size, flags)		kzalloc(size, flags)
-#define kmalloc(size, flags)		shim_kmalloc(size)
+#define kmalloc_obj(what, flags)	((typeof(what) *)shim_kmalloc(sizeof(what)))
+#define kzalloc_obj(what, flags)	((typeof(what) *)kzalloc(sizeof(what), flags))
+#define kvzalloc_flex(what, array, count, flags) \
+	((typeof(what) *)kzalloc(sizeof(what) + (count) * sizeof(*(what).array), flags))
 #define kvfree(ptr)			kfree(ptr)
 
 void *kzalloc(size_t size, int flags);

@@ -57,7 +57,6 @@ extern bool shim_lpar;
 
 #define struct_size_t(type, member, n) \
 	(offsetof(type, member) + (n) * sizeof(((type *)0)->member[0]))
-#define struct_size(ptr, member, n)	struct_size_t(typeof(*(ptr)), member, n)
 
 /* What depends on the value comes after it: TSan does not know of dependencies. */
 #undef READ_ONCE
