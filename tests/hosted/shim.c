@@ -349,9 +349,11 @@ bool shim_mutex_waiting(const struct mutex *m)
 	return READ_ONCE(m->dep.waiting);
 }
 
+__thread unsigned int shim_killed_at;
+
 int mutex_lock_killable(struct mutex *m)
 {
-	if (shim_fault("mutex_lock_killable"))
+	if (shim_killed_at && !--shim_killed_at)
 		return -EINTR;
 	mutex_lock(m);
 	return 0;

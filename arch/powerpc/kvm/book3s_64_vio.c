@@ -782,8 +782,10 @@ static void tce_table_show_fdinfo(struct seq_file *m, struct file *file)
 		   table->offset << table->page_shift,
 		   table->size << table->page_shift);
 	seq_printf(m, "page-size:\t%llu\n", 1ULL << table->page_shift);
-	scoped_guard(mutex, &tce_mutex)
-		tce_show_links(m, table);
+	if (mutex_lock_killable(&tce_mutex))
+		return;
+	tce_show_links(m, table);
+	mutex_unlock(&tce_mutex);
 	tce_show_outcomes(m, table);
 }
 

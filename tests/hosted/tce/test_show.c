@@ -459,6 +459,21 @@ TEST(show_tables, "show: several tables, hardware tables and VMs")
 	free(text);
 }
 
+/* Contract 8.7 */
+TEST(show_killed, "show: stops when the reader is killed while it waits for the lock")
+{
+	struct world w = world_new(&shape_plain, 1);
+	char *text;
+
+	shim_set_seq_size(1 << 10);
+	shim_killed_at = 1;
+	text = shim_read_fdinfo(w.table);
+	EXPECT_EQ(shim_killed_at, 0);
+	EXPECT(strstr(text, "\npage-size:") && !strstr(text, "\ngroup:"));
+	free(text);
+	EXPECT_EQ(world_get(&w, 3), 0);
+}
+
 /* Events */
 
 #define EVENT(what, group, start, size)					\

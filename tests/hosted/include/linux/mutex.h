@@ -23,7 +23,8 @@ struct mutex {
 void shim_mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
-/* -EINTR where a test has the caller killed: shim_fault() */
+/* -EINTR where a test has the caller killed: in so many of these calls */
+extern __thread unsigned int shim_killed_at;
 int mutex_lock_killable(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 /* Is a thread about to lock what another one holds? */
