@@ -10,5 +10,9 @@
 /^static .*tce_iommu_unset_window(/,/^}/p
 /^static .*tce_iommu_release_ownership(/,/^}/p
 /^static .*tce_iommu_has_range(/,/^}/p
+/^#define TCE_IOMMU_PIECE/p
+/^static .*tce_iommu_yield(/,/^}/p
+/^static .*tce_iommu_unmap(/,/^}/p
+/^static .*tce_iommu_map(/,/^}/p
 /^static .*tce_iommu_clear_piece(/,/^}/p
 /^static .*tce_iommu_next_pe(/,/^}/p

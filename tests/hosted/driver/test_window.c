@@ -64,11 +64,39 @@ static void tce_iommu_free_table(struct tce_container *container, struct iommu_t
 	note('f');
 }
 
+/* What was last cleared, or mapped and to where */
+static unsigned long at, nr, to;
+
 static int tce_iommu_clear(struct tce_container *container, struct iommu_table *of,
 			   unsigned long entry, unsigned long pages)
 {
 	note('c');
+	at = entry;
+	nr = pages;
 	return 0;
+}
+
+static unsigned long map_fails;		/* from this entry on */
+
+static long tce_iommu_build_v2(struct tce_container *container, struct iommu_table *of,
+			       unsigned long entry, unsigned long tce, unsigned long pages,
+			       enum dma_data_direction direction)
+{
+	note('m');
+	EXPECT_EQ(direction, DMA_TO_DEVICE);
+	at = entry;
+	nr = pages;
+	to = tce;
+	return map_fails && entry + pages > map_fails ? -EPERM : 0;
+}
+
+#define tce_iommu_build(...)	(note('1'), tce_iommu_build_v2(__VA_ARGS__))
+
+static bool killed;
+
+static bool fatal_signal_pending(void *task)
+{
+	return killed;
 }
 
 /* Entries of the hardware, and the addresses beside them: 0 for none */
@@ -275,6 +303,117 @@ TEST(range, "a range is in a window with all of its entries, or it is not")
 	EXPECT(!tce_iommu_has_range(&tbl, (4 << 16) + 4096, 1 << 16));
 }
 
+/* What others do when they get the container's lock, the how manieth time */
+static void (*others)(void);
+static int others_at;
+
+void cond_resched(void)
+{
+	mutex_lock(&container.lock);
+	log_event('y');
+	if (others && !others_at--)
+		others();
+	mutex_unlock(&container.lock);
+}
+
+static void all_leave(void)
+{
+	leave(0);
+	leave(1);
+}
+
+static void is_removed(void)
+{
+	EXPECT_EQ(tce_iommu_remove_window(&container, 0), 0);
+}
+
+static void is_replaced(void)
+{
+	static struct iommu_table other;
+
+	is_removed();
+	container.tables[0] = &other;
+}
+
+static void is_killed(void)
+{
+	killed = true;
+}
+
+/* Three pieces, the last of which is not whole */
+#define PAGES		1100UL
+
+static void expect_last(unsigned long entry, unsigned long pages)
+{
+	EXPECT_EQ(at, entry);
+	EXPECT_EQ(nr, pages);
+}
+
+static void (*const take_away[])(void) = { all_leave, is_removed, is_replaced };
+
+/* Done to a window, while others do theirs when they have the lock for the ( + 1)th time */
+static long change(bool map, void (*what)(void), int n)
+{
+	long ret = 0;
+
+	EXPECT_EQ(create(), 0);
+	container.v2 = true;
+	tbl.it_size = PAGES;
+	others = what;
+	others_at = n;
+	log_start();
+	mutex_lock(&container.lock);
+	if (map)
+		ret = tce_iommu_map(&container, &tbl, 0, 10, 0x70000, PAGES, DMA_TO_DEVICE);
+	else
+		tce_iommu_unmap(&container, &tbl, 0, 10, PAGES);
+	mutex_unlock(&container.lock);
+	return ret;
+}
+
+/* Contract 1.31 */
+TEST(map, "MAP_DMA lets others have the lock; a window that is gone meanwhile is left alone")
+{
+	static const char *const logs[] = { "MyMyUCU", "MyMycuugf", "MyMycuugf" };
+
+	EXPECT_EQ(change(true, NULL, 0), 0);
+	EXPECT_STR(log_stop(), "MyMyM");
+	expect_last(10 + 1024, PAGES - 1024);
+	EXPECT_EQ(to, 0x70000 + (1024UL << 16));
+	for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {
+		EXPECT_EQ(change(true, take_away[i], 1), -ENXIO);
+		EXPECT_STR(log_stop(), logs[i]);
+	}
+}
+
+TEST(map_fails, "MAP_DMA that fails, or is killed, clears what it has mapped, in pieces")
+{
+	map_fails = 10 + 1050;
+	EXPECT_EQ(change(true, NULL, 0), -EPERM);
+	EXPECT_STR(log_stop(), "MyMyMyCyC");
+	expect_last(10 + 512, 512);
+	map_fails = 0;
+	EXPECT_EQ(change(true, is_killed, 0), -EINTR);
+	EXPECT_STR(log_stop(), "MyyC");
+	expect_last(10, 512);
+}
+
+/* Contract 1.31 */
+TEST(unmap, "UNMAP_DMA lets others have the lock; a window that is gone meanwhile is left alone")
+{
+	static const char *const logs[] = { "yCyUCU", "yCycuugf", "yCycuugf" };
+
+	change(false, NULL, 0);
+	EXPECT_STR(log_stop(), "yCyCyC");
+	expect_last(10 + 1024, PAGES - 1024);
+	for (size_t i = 0; i < ARRAY_SIZE(take_away); i++) {
+		change(false, take_away[i], 1);
+		EXPECT_STR(log_stop(), logs[i]);
+		/* Of the window, by who takes it away */
+		expect_last(0, PAGES);
+	}
+}
+
 /* As container and KVM leave entries, or one of them midway */
 static void map_entry(int i, bool hardware, bool in_view, int count)
 {
@@ -373,6 +512,9 @@ void fake_end(void)
 {
 	set_fails = 0;
 	stuck = 0;
+	map_fails = 0;
+	others = NULL;
+	killed = false;
 	unset_fails = false;
 	log_locks = false;
 	no_pe = false;
