@@ -212,8 +212,8 @@ EXPORT_SYMBOL_GPL(vfio_external_set_kvm);
  *
  * Context: Process context, may sleep.  Takes the group's lock and calls @fn
  * with it, so the caller must not hold kvm->lock.
- * Return: What @fn returned; -ENODEV if the host took the group back, and for
- * a cdev.
+ * Return: What @fn returned; -ENODEV if the group is not in a container, as the
+ * host took it back or it is on an iommufd, and for a cdev.
  */
 int vfio_external_with_group(struct vfio_external_user *user,
 			     int (*fn)(struct iommu_group *group, void *data),

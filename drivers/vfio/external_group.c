@@ -136,10 +136,10 @@ int vfio_external_call_group(struct vfio_external_user *user,
 {
 	guard(mutex)(&group->group_lock);
 
-	if (user->dead)
+	/* On an iommufd, the hardware tables of the group are the host's. */
+	if (!user->counted)
 		return -ENODEV;
-	if (user->counted)
-		user->preregistered = vfio_group_preregistered(group);
+	user->preregistered = vfio_group_preregistered(group);
 	return fn(group->iommu_group, data);
 }
 
