@@ -3,6 +3,9 @@
  * KVM-VFIO pseudo device: which VFIO files a VM holds, and what follows from it
  *
  * Copyright (C) 2026 the authors of kvm-vfio
+ * In the place of a file whose notices are:
+ * Copyright (C) 2013 Red Hat, Inc.  All rights reserved.
+ *     Author: Alex Williamson <alex.williamson@redhat.com>
  *
  * User space creates at most one such device per VM and adds to it the VFIO
  * groups (or device cdevs) whose devices the guest drives.  For each of them
@@ -178,7 +181,7 @@ static int kvm_vfio_join_tce(struct kvm_vfio *kv,
 		return 0;
 	ret = kv->vfio.with_group(&member->user, kvm_vfio_join_group,
 				  &member->tce);
-	/* A cdev has no group, and one that the host took back no hardware. */
+	/* A cdev has no group; there may be no container, or none any more. */
 	return ret == -ENODEV ? 0 : ret;
 }
 
@@ -389,7 +392,7 @@ static int kvm_vfio_set_spapr_tce(struct kvm_vfio *kv, void __user *arg)
 
 	tce.table = table;
 	ret = kv->vfio.with_group(&tce.member->user, kvm_vfio_attach_tce, &tce);
-	/* The host took the group back, or the file is a cdev. */
+	/* No group in a container: a cdev, on an iommufd, or taken back */
 	return ret == -ENODEV ? -EINVAL : ret;
 }
 

@@ -3,6 +3,10 @@
  * TCE tables of a VM (LIOBNs), and what is attached to them
  *
  * Copyright (C) 2026 the authors of kvm-vfio
+ * In the place of a file whose notices are:
+ * Copyright 2010 Paul Mackerras, IBM Corp. <paulus@au1.ibm.com>
+ * Copyright 2011 David Gibson, IBM Corporation <dwg@au1.ibm.com>
+ * Copyright 2016 Alexey Kardashevskiy, IBM Corporation <aik@au1.ibm.com>
  *
  * A guest programs its IOMMU by hypercalls that name a table and put entries
  * into it.  User space makes the tables, and, through the KVM-VFIO device, has them
