@@ -217,7 +217,7 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 {
 	unsigned long subpages = 0, pieces = 0, nr = 0, all;
 	/* An LPAR is not told whether an entry was cleared, so there could be no undo. */
-	bool can = true, fast = !firmware_has_feature(FW_FEATURE_LPAR);
+	bool can = true, lpar = firmware_has_feature(FW_FEATURE_LPAR), fast = !lpar;
 	struct tce_link *link;
 
 	list_for_each_entry(link, &table->links, node) {
@@ -230,7 +230,11 @@ static void tce_links_end(struct kvmppc_tce_table *table)
 		if (link->shift)
 			fast = false;
 	}
-	table->chunk = can ? TCE_CHUNK / max(subpages, 1UL) : 0;
+	subpages = max(subpages, 1UL);
+	table->chunk = can ? TCE_CHUNK / subpages : 0;
+	/* Each of the hardware's entries is two calls of the hypervisor, preemption off. */
+	if (lpar)
+		table->chunk = min(table->chunk, max(TCE_CHUNK_LPAR / subpages, 1UL));
 	WRITE_ONCE(table->pieces, can ? pieces : 0);
 	link = list_first_entry_or_null(&table->links, struct tce_link, node);
 	if (link && can && fast) {

@@ -26,6 +26,7 @@
 
 /* Hardware entries that change without a break, at most, counted over all hardware tables */
 #define TCE_CHUNK		512UL
+#define TCE_CHUNK_LPAR		64UL
 
 /*
  * Groups in containers of their own behind one table, at most.  The locks of all their
@@ -117,7 +118,8 @@ struct tce_attachment {
  *	@links, read with one of them
  * @fast: hypercalls that took the fast path; under the hardware lock of @fast_link
  * @chunk: how many entries change without a break, so that there are at most TCE_CHUNK of
- *	the hardware's in all @links; 0 if one is too many, or @links are; @lock
+ *	the hardware's in all @links, or TCE_CHUNK_LPAR if more than one of the guest's
+ *	changes; 0 if one is too many, or @links are; @lock
  * @pieces: for one entry, used where @chunk is 0; 0 if user space does it.  Written with @lock
  * @large: held while an entry changes in pieces; outside @lock
  * @changes: how often @links or attachments have changed; @lock

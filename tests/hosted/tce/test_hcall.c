@@ -647,6 +647,31 @@ TEST(large, "up to 4096 hardware pages in one of the guest's: yes, mapped once; 
 	}
 }
 
+/* Each is two calls of the hypervisor. */
+TEST(chunks_lpar, "an LPAR: 64 hardware entries change in one section, or one of the guest's")
+{
+	static const struct shape shapes[] = {
+		{ 16, 0, 70, 1, { 16 }, { 0 } },
+		{ 16, 0, 70, 2, { 16, 12 }, { 0 } },
+		{ 20, 0, 70, 1, { 12 }, { 0 } },
+		{ 21, 0, 70, 1, { 12 }, { 0 } },
+	};
+	static const unsigned long most[] = { 64, 3 * 17, 256, 512 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		struct world w;
+		u64 tces[70];
+
+		shim_lpar = true;
+		w = world_new(&shapes[i], 1);
+		fill(&w, tces, 70, GPA_A, RW);
+		hw_counts.longest = 0;
+		list(&w, 0, tces, 70, H_SUCCESS, 1);
+		EXPECT_EQ(hw_counts.longest, most[i]);
+		fake_end();
+	}
+}
+
 /* Firmware may refuse to unmap, so it could not be undone. */
 TEST(large_lpar, "a page of the guest that changes in pieces, in an LPAR: H_TOO_HARD")
 {
