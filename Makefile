@@ -19,8 +19,9 @@ B := $(KVM_VFIO_BUILD)/$(or $(BASE),6.12)
 ARCH ?= x86_64 ppc64le
 # What there is of ARCH, once it is fetched
 there = $(filter $(ARCH),$(shell . $(B)/base.env && echo "$$FLAVOURS"))
-# The tests are built for arm64 as well where its debug kernel was.
-test-arches = $(there) $(if $(wildcard $(B)/debug-arm64),arm64)
+# The tests are built as well for what may have a debug kernel only.
+test-arches = $(sort $(there) $(if $(wildcard $(B)/debug-arm64),arm64) \
+	$(if $(wildcard $(B)/debug-ppc64le-series),ppc64le))
 MODULES ?= ours
 
 cross-x86_64 := $(if $(filter x86_64,$(shell uname -m)),,x86_64-linux-gnu-)
@@ -147,6 +148,7 @@ modules:
 ## make debug-kernel   the kernel of the lab machines x86-*debug, 7.3: build/7.3/debug-x86_64/
 ##   DEBUG="ppc64le ppc64le-64k"
 ##                       those of power9-debug and power9-debug-64k, 6.12
+##   DEBUG=ppc64le-series  that of power9-series, 7.3: the tree at the end of the series
 ##   DEBUG=x86_64-kcsan  that of x86-smp-kcsan, 7.3
 ##   DEBUG=x86_64-gcov   that of x86-gcov, 7.3; ppc64le-gcov that of power9-gcov, 6.12
 ##   DEBUG=arm64         that of arm64-debug, 7.3
