@@ -303,7 +303,7 @@ TEST(range, "a range is in a window with all of its entries, or it is not")
 	EXPECT(!tce_iommu_has_range(&tbl, (4 << 16) + 4096, 1 << 16));
 }
 
-/* What others do when they get the container's lock, the how manieth time */
+/* What others do with the container's lock, once they have had it so many times */
 static void (*others)(void);
 static int others_at;
 
@@ -351,7 +351,7 @@ static void expect_last(unsigned long entry, unsigned long pages)
 
 static void (*const take_away[])(void) = { all_leave, is_removed, is_replaced };
 
-/* Done to a window, while others do theirs when they have the lock for the ( + 1)th time */
+/* Done to a window, while others do theirs once they have had the lock @n times */
 static long change(bool map, void (*what)(void), int n)
 {
 	long ret = 0;
