@@ -6,7 +6,9 @@
  *
  * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
  * letter if VMs may change it at that time; a (g)race period is waited for; and, where a
- * test asks for it, so are (h)ypercalls, by taking the lock of the window.
+ * test asks for it, so are (h)ypercalls, by taking the lock of the window.  Entries are
+ * (m)apped, in a v1 container (p)inned as well, and (k)illed or (d)ropped from the view;
+ * in between others have the lock of the container (y).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +92,7 @@ static long tce_iommu_build_v2(struct tce_container *container, struct iommu_tab
 	return map_fails && entry + pages > map_fails ? -EPERM : 0;
 }
 
-#define tce_iommu_build(...)	(note('1'), tce_iommu_build_v2(__VA_ARGS__))
+#define tce_iommu_build(...)	(note('p'), tce_iommu_build_v2(__VA_ARGS__))
 
 static bool killed;
 
@@ -306,6 +308,7 @@ TEST(range, "a range is in a window with all of its entries, or it is not")
 /* What others do with the container's lock, once they have had it so many times */
 static void (*others)(void);
 static int others_at;
+static bool v1;
 
 void cond_resched(void)
 {
@@ -357,7 +360,7 @@ static long change(bool map, void (*what)(void), int n)
 	long ret = 0;
 
 	EXPECT_EQ(create(), 0);
-	container.v2 = true;
+	container.v2 = !v1;
 	tbl.it_size = PAGES;
 	others = what;
 	others_at = n;
@@ -384,6 +387,9 @@ TEST(map, "MAP_DMA lets others have the lock; a window that is gone meanwhile is
 		EXPECT_EQ(change(true, take_away[i], 1), -ENXIO);
 		EXPECT_STR(log_stop(), logs[i]);
 	}
+	v1 = true;
+	EXPECT_EQ(change(true, NULL, 0), 0);
+	EXPECT_STR(log_stop(), "PMyPMyPM");
 }
 
 TEST(map_fails, "MAP_DMA that fails, or is killed, clears what it has mapped, in pieces")
@@ -515,6 +521,7 @@ void fake_end(void)
 	map_fails = 0;
 	others = NULL;
 	killed = false;
+	v1 = false;
 	unset_fails = false;
 	log_locks = false;
 	no_pe = false;
