@@ -168,7 +168,7 @@ static bool is(struct json_object *o, const char *key, const char *value)
 
 /* What is found out about all modules: lists of names */
 struct judgement {
-	const char *bad, *builtin, *unknown, *old, *early;
+	const char *bad, *builtin, *unknown, *old, *old_early, *early;
 	bool lacking, temporary, known;
 };
 
@@ -202,7 +202,7 @@ static void judge(struct judgement *j, struct json_object *module)
 		list_name(&j->early, module);
 	if (loaded && has(module, "srcversion") && has(module, "file_srcversion") &&
 	    !same_text(module, "srcversion", "file_srcversion"))
-		list_name(&j->old, module);
+		list_name(has(module, "initramfs") ? &j->old_early : &j->old, module);
 }
 
 #define ASK_PACKAGE \
@@ -244,6 +244,7 @@ static char *advice_of(const struct judgement *j, const char *release)
 	static const char reload[] = "end all VMs and unload it, or reboot";
 	static const char rebuild[] = "(dracut: dracut -f), then reboot";
 	static const char early[] = "and loads it first: update-initramfs -u -k";
+	static const char may_be_old[] = "may have that one: update-initramfs -u -k";
 
 	if (j->builtin)
 		return text("this kernel has %s built in, which no module can replace", j->builtin);
@@ -261,6 +262,9 @@ static char *advice_of(const struct judgement *j, const char *release)
 		return "no modules are loaded, and none are there for this kernel";
 	if (j->temporary)
 		return "but modprobe would not load them: not installed for this kernel";
+	if (j->old_early)
+		return text("installed is another version of %s than runs, and the initramfs %s %s %s",
+			    j->old_early, may_be_old, release, rebuild);
 	if (j->old)
 		return text("installed is another version of %s than runs: %s", j->old, reload);
 	return "nothing to do";
