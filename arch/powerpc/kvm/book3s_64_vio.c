@@ -274,6 +274,7 @@ static void tce_links_free(struct list_head *links)
 	list_for_each_entry_safe(link, next, links, node) {
 		iommu_tce_table_put(link->tbl);
 		kfree(link);
+		cond_resched();
 	}
 }
 
@@ -342,6 +343,7 @@ static void tce_attachments_publish(struct list_head *made)
 			tce_link_publish(link);
 		tce_links_end(link->table);
 		tce_attachment_trace(attachment, true);
+		cond_resched();
 	}
 }
 
@@ -382,8 +384,10 @@ static void tce_holder_detach(struct kvm_spapr_tce_holder *holder,
 	lockdep_assert_held(&tce_mutex);
 
 	list_for_each_entry_safe(attachment, next, &holder->attachments,
-				 holder_node)
+				 holder_node) {
 		tce_attachment_remove(attachment, unused);
+		cond_resched();
+	}
 }
 
 static bool tce_is_attached(const struct tce_link *link,
@@ -589,6 +593,7 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 				tce_attachments_drop(&made);
 				return ret;
 			}
+			cond_resched();
 		}
 	}
 	tce_attachments_publish(&made);
@@ -707,15 +712,18 @@ static int tce_table_release(struct inode *inode, struct file *file)
 	struct kvm *kvm = table->kvm;
 	LIST_HEAD(unused);
 
-	scoped_guard(mutex, &tce_mutex)
-		list_del_rcu(&table->node);
-	/*
-	 * Hypercalls that found the table, or passed by, are over then: none has half of
-	 * a request done when the hardware tables go.  Single entries and H_GET_TCE are
-	 * within RCU only.
-	 */
-	synchronize_srcu_expedited(&kvm->srcu);
-	synchronize_rcu_expedited();
+	/* One that could not be published was never in the list, and nobody saw it. */
+	if (!list_empty(&table->node)) {
+		scoped_guard(mutex, &tce_mutex)
+			list_del_rcu(&table->node);
+		/*
+		 * Hypercalls that found the table, or passed by, are over then: none has
+		 * half of a request done when the hardware tables go.  Single entries and
+		 * H_GET_TCE are within RCU only.
+		 */
+		synchronize_srcu_expedited(&kvm->srcu);
+		synchronize_rcu_expedited();
+	}
 
 	scoped_guard(mutex, &tce_mutex)
 		list_for_each_entry_safe(link, next, &table->links, node)

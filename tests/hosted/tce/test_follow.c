@@ -640,6 +640,39 @@ TEST(follow_again_failed, "SET without memory: what the first group has stays")
 	EXPECT(hw_now(w.hw[0], 0));
 }
 
+static unsigned int rests;
+
+static void rest(void)
+{
+	rests++;
+}
+
+/* Contract 1.18: user space makes tables, as many as it may have files. */
+TEST(follow_tables_rest, "40 tables behind a group: ADD, DEL and the end of links let others run")
+{
+	struct world w = world_new(&shape_plain, 1);
+	struct iommu_group *b = group_new(1);
+	unsigned int nr = 1;
+
+	for (; nr < 40; nr++)
+		EXPECT_EQ(vm_attach(w.kvm, w.group[0],
+				    vm_table(w.kvm, LIOBN + nr, w.shape.shift,
+					     w.shape.bus, w.shape.entries)), 0);
+	group_set_window(b, 0, w.hw[0]);
+	vcpu_between_pieces = rest;
+	EXPECT_EQ(group_add(w.kvm, b), 0);
+	/* Each attachment is made, and then published. */
+	EXPECT(rests >= 2 * nr);
+	rests = 0;
+	group_del(b);
+	EXPECT_EQ(rests, nr);
+	rests = 0;
+	group_del(w.group[0]);
+	/* The links go as well. */
+	EXPECT_EQ(rests, 2 * nr);
+	EXPECT_EQ(w.hw[0]->refs, 1);
+}
+
 /* Contract 1.16: the n-th group costs as much as the first one. */
 TEST(follow_many, "ADD does not walk the groups that are held")
 {
