@@ -244,7 +244,7 @@ static char *advice_of(const struct judgement *j, const char *release)
 	static const char reload[] = "end all VMs and unload it, or reboot";
 	static const char rebuild[] = "(dracut: dracut -f), then reboot";
 	static const char early[] = "and loads it first: update-initramfs -u -k";
-	static const char may_be_old[] = "may have that one: update-initramfs -u -k";
+	static const char early_too[] = "and the initramfs may have that one: update-initramfs -u -k";
 
 	if (j->builtin)
 		return text("this kernel has %s built in, which no module can replace", j->builtin);
@@ -263,8 +263,8 @@ static char *advice_of(const struct judgement *j, const char *release)
 	if (j->temporary)
 		return "but modprobe would not load them: not installed for this kernel";
 	if (j->old_early)
-		return text("installed is another version of %s than runs, and the initramfs %s %s %s",
-			    j->old_early, may_be_old, release, rebuild);
+		return text("installed is another version of %s than runs, %s %s %s",
+			    j->old_early, early_too, release, rebuild);
 	if (j->old)
 		return text("installed is another version of %s than runs: %s", j->old, reload);
 	return "nothing to do";
