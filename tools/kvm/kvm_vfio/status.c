@@ -244,7 +244,7 @@ static char *advice_of(const struct judgement *j, const char *release)
 	static const char reload[] = "end all VMs and unload it, or reboot";
 	static const char rebuild[] = "(dracut: dracut -f), then reboot";
 	static const char early[] = "and loads it first: update-initramfs -u -k";
-	static const char early_too[] = "and the initramfs may have that one: update-initramfs -u -k";
+	static const char too[] = "and the initramfs may have that one: update-initramfs -u -k";
 
 	if (j->builtin)
 		return text("this kernel has %s built in, which no module can replace", j->builtin);
@@ -264,7 +264,7 @@ static char *advice_of(const struct judgement *j, const char *release)
 		return "but modprobe would not load them: not installed for this kernel";
 	if (j->old_early)
 		return text("installed is another version of %s than runs, %s %s %s",
-			    j->old_early, early_too, release, rebuild);
+			    j->old_early, too, release, rebuild);
 	if (j->old)
 		return text("installed is another version of %s than runs: %s", j->old, reload);
 	return "nothing to do";
