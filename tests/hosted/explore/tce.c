@@ -25,6 +25,7 @@
 #define WINDOWS		3	/* the second comes when the guest resets */
 #define ANOTHER		2	/* group and window of the other container */
 #define RW		PERMS
+#define GPA_ELSEWHERE	(6UL << 32)
 
 static struct {
 	struct world w;
@@ -382,6 +383,15 @@ static long do_slot(void)
 	return 0;
 }
 
+/* It moves it: the guest has these regions at other addresses then. */
+static long do_move_slot(void)
+{
+	vm_slot(s.w.kvm, 0, GPA_ELSEWHERE, 64 * MB, UA_A, 0);
+	s.slot_gone = true;
+	shim_return_to_user();
+	return 0;
+}
+
 /* Tables */
 
 static long do_close_table(void)
@@ -446,6 +456,7 @@ static const struct explore_op ops[] = {
 	{ "unregister A", do_unregister_a, false },
 	{ "unregister B", do_unregister_b, false },
 	{ "delete slot", do_slot, false },
+	{ "move slot", do_move_slot, false },
 	{ "close table", do_close_table, false },
 	{ "close emulated table", do_close_other, false },
 	{ "close table, SET", do_close_table_set, false },
