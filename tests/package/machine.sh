@@ -8,6 +8,11 @@
 #   $dir       a folder to work in
 #   $root      whose modprobe it is: / is below it; there COMMAND runs a command there
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
+# After that they may set
+#
+#   $guest     a folder with a guest for x86-bare, to which a card is passed through
+
+guest=
 
 # It sets $replaced: modules that can be ours; $drivers: what a VM and its device need; and
 # $above: others that can be above those, of mediated devices.
@@ -82,10 +87,13 @@ in_machine() {
 	kind=ours
 	[ "$1" = ours ] || kind=stock
 	command="./dkms.inside $1"
-	set -- -f "$dir/build-ids" ${5+--first "$tree/boot/initrd.img-$3" --append "$5"}
-	[ $# -le 2 ] || command="$command early"
+	[ $# -lt 5 ] || command="$command early"
+	set -- -f "$dir/build-ids" --append "${5-} ${guest:+$nested_append}" \
+		${5+--first "$tree/boot/initrd.img-$3"}
+	[ -z "$guest" ] || set -- "$@" --initrd "$guest/qemu.cpio" -f "$guest/vmlinux" \
+		-f "$guest/guest.cpio" -f "$top/demo/guest.sh" -f "$top/demo/story"
 	LAB_BUILD=$out LAB_ALLOWED=$dir/allowed KVM_VFIO_BASE_ENV=$dir/base.env \
 		"$top/tests/lab/run" -m "$machine" \
-		-k "$kind" -t 100 --initrd "$dir/carry.cpio" -f "$dir/holder" \
+		-k "$kind" -t 300 --initrd "$dir/carry.cpio" -f "$dir/holder" \
 		-f "$top/tests/package/dkms.inside" -f "$top/debian/README.Debian" "$@" -- "$command"
 }
