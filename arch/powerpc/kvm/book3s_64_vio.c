@@ -324,6 +324,7 @@ static void tce_attachments_drop(struct list_head *made)
 	list_for_each_entry_safe(attachment, next, made, node) {
 		list_del(&attachment->holder_node);
 		kfree(attachment);
+		cond_resched();
 	}
 }
 
@@ -586,6 +587,7 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 	for (i = 0; i < IOMMU_TABLE_GROUP_MAX_TABLES; i++) {
 		tbl = READ_ONCE(holder->group->tables[i]);
 		hash_for_each_possible(tce_links, link, tbl_node, (unsigned long)tbl) {
+			cond_resched();
 			if (link->tbl != tbl || !tce_is_for(link, holder))
 				continue;
 			ret = tce_attachment_make(link, holder, &made);
@@ -593,7 +595,6 @@ int kvm_spapr_tce_join(struct iommu_group *group,
 				tce_attachments_drop(&made);
 				return ret;
 			}
-			cond_resched();
 		}
 	}
 	tce_attachments_publish(&made);

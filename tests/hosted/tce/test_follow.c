@@ -651,7 +651,7 @@ static void rest(void)
 TEST(follow_tables_rest, "40 tables behind a group: ADD, DEL and the end of links let others run")
 {
 	struct world w = world_new(&shape_plain, 1);
-	struct iommu_group *b = group_new(1);
+	struct iommu_group *b = group_new(1), *of_another_vm = group_new(1);
 	unsigned int nr = 1;
 
 	for (; nr < 40; nr++)
@@ -659,10 +659,22 @@ TEST(follow_tables_rest, "40 tables behind a group: ADD, DEL and the end of link
 				    vm_table(w.kvm, LIOBN + nr, w.shape.shift,
 					     w.shape.bus, w.shape.entries)), 0);
 	group_set_window(b, 0, w.hw[0]);
+	group_set_window(of_another_vm, 0, w.hw[0]);
 	vcpu_between_pieces = rest;
+	/* Each is looked at, */
+	EXPECT_EQ(group_add(vm_new(), of_another_vm), 0);
+	EXPECT_EQ(rests, nr);
+	rests = 0;
+	/* and an attachment is made, and dropped if the last one fails, */
+	shim_fault_arm(nr);
+	EXPECT_EQ(group_add(w.kvm, b), -ENOMEM);
+	EXPECT(shim_fault_disarm());
+	EXPECT_EQ(rests, nr + nr - 1);
+	b->holder.kvm = NULL;
+	rests = 0;
+	/* or published. */
 	EXPECT_EQ(group_add(w.kvm, b), 0);
-	/* Each attachment is made, and then published. */
-	EXPECT(rests >= 2 * nr);
+	EXPECT_EQ(rests, 2 * nr);
 	rests = 0;
 	group_del(b);
 	EXPECT_EQ(rests, nr);

@@ -39,13 +39,13 @@ TEST(create_errors, "KVM_CREATE_SPAPR_TCE_64: what it refuses")
 TEST(create_twice, "a LIOBN is there once in each VM, and free after the close")
 {
 	struct kvm *a = vm_new(), *b = vm_new();
-	int fd = vm_table(a, LIOBN, 12, 0, 10), vcpu;
+	int fd = vm_table(a, LIOBN, 12, 0, 10), srcu;
 
 	EXPECT(fd >= 0);
 	/* A vCPU in a page fault that user space serves: nothing waits for it. */
-	vcpu = srcu_read_lock(&a->srcu);
+	srcu = srcu_read_lock(&a->srcu);
 	EXPECT_EQ(vm_table(a, LIOBN, 16, 0, 10), -EBUSY);
-	srcu_read_unlock(&a->srcu, vcpu);
+	srcu_read_unlock(&a->srcu, srcu);
 	EXPECT(vm_table(b, LIOBN, 12, 0, 10) >= 0);
 	EXPECT(vm_table(a, LIOBN + 1, 12, 0, 10) >= 0);
 	EXPECT_EQ(a->users_count, 3);
