@@ -168,8 +168,8 @@ static bool is(struct json_object *o, const char *key, const char *value)
 
 /* What is found out about all modules: lists of names */
 struct judgement {
-	const char *bad, *builtin, *unknown, *old, *old_early, *early;
-	bool lacking, temporary, known;
+	const char *bad, *builtin, *unknown, *old, *early;
+	bool lacking, temporary, known, old_early;
 };
 
 static void list_name(const char **list, struct json_object *module)
@@ -201,8 +201,10 @@ static void judge(struct judgement *j, struct json_object *module)
 	    !same_text(module, "initramfs_kind", "file_kind"))
 		list_name(&j->early, module);
 	if (loaded && has(module, "srcversion") && has(module, "file_srcversion") &&
-	    !same_text(module, "srcversion", "file_srcversion"))
-		list_name(has(module, "initramfs") ? &j->old_early : &j->old, module);
+	    !same_text(module, "srcversion", "file_srcversion")) {
+		list_name(&j->old, module);
+		j->old_early |= has(module, "initramfs");
+	}
 }
 
 #define ASK_PACKAGE \
@@ -242,15 +244,14 @@ static char *advice_if_lacking(const char *release)
 static char *advice_of(const struct judgement *j, const char *release)
 {
 	static const char reload[] = "end all VMs and unload it, or reboot";
-	static const char rebuild[] = "(dracut: dracut -f), then reboot";
-	static const char early[] = "and loads it first: update-initramfs -u -k";
-	static const char too[] = "and the initramfs may have that one: update-initramfs -u -k";
+	const char *rebuild = text("update-initramfs -u -k %s (dracut: dracut -f), then reboot",
+				   release);
 
 	if (j->builtin)
 		return text("this kernel has %s built in, which no module can replace", j->builtin);
 	if (j->early)
-		return text("the initramfs has another %s than the disk, %s %s %s",
-			    j->early, early, release, rebuild);
+		return text("the initramfs has another %s than the disk, and loads it first: %s",
+			    j->early, rebuild);
 	if (j->bad && j->lacking)
 		return advice_if_lacking(release);
 	if (j->bad)
@@ -262,11 +263,10 @@ static char *advice_of(const struct judgement *j, const char *release)
 		return "no modules are loaded, and none are there for this kernel";
 	if (j->temporary)
 		return "but modprobe would not load them: not installed for this kernel";
-	if (j->old_early)
-		return text("installed is another version of %s than runs, %s %s %s",
-			    j->old_early, too, release, rebuild);
 	if (j->old)
-		return text("installed is another version of %s than runs: %s", j->old, reload);
+		return text("installed is another version of %s than runs%s: %s", j->old,
+			    j->old_early ? ", and the initramfs may have that one" : "",
+			    j->old_early ? rebuild : reload);
 	return "nothing to do";
 }
 
