@@ -84,6 +84,18 @@ guest_archive() (
 	rm -rf "$tmp"
 )
 
+# plain_guest ARCH DIR: pack QEMU and a guest that only gets a lease, as all that a lab machine of
+# this architecture needs for demo/story
+plain_guest() (
+	eval "root=\$QEMU_ROOT_$1 kernel=\$KERNEL_$1"
+	program=qemu-system-x86_64
+	[ "$1" = x86_64 ] || program=qemu-system-ppc64
+	mkdir -p "$2"
+	qemu_archive "$root" "$program" "$2/qemu.cpio"
+	guest_archive "$1" "$2/guest.cpio"
+	ln -sf "$kernel" "$2/vmlinux"
+)
+
 # More for the kernel of an x86 lab machine in which QEMU runs a guest: a periodic tick.
 # QEMU before 10.2 can lose a timer interrupt of the emulated CPU: VMRUN sets the bit for
 # a virtual interrupt in interrupt_request without the lock, and what another thread

@@ -10,7 +10,7 @@
 #   $tree      where lib/modules/KERNEL is; $modprobe is "modprobe", for that folder
 # After that they may set
 #
-#   $guest     a folder with a guest for x86-bare, to which a card is passed through
+#   $guest     a folder that plain_guest of demo/lib.sh has filled: the guest gets a card
 
 guest=
 
@@ -90,10 +90,14 @@ in_machine() {
 	[ $# -lt 5 ] || command="$command early"
 	set -- -f "$dir/build-ids" --append "${5-} ${guest:+$nested_append}" \
 		${5+--first "$tree/boot/initrd.img-$3"}
-	[ -z "$guest" ] || set -- "$@" --initrd "$guest/qemu.cpio" -f "$guest/vmlinux" \
-		-f "$guest/guest.cpio" -f "$top/demo/guest.sh" -f "$top/demo/story"
+	seconds=100
+	if [ "$guest" ]; then
+		seconds=300
+		set -- "$@" --initrd "$guest/qemu.cpio" -f "$guest/vmlinux" \
+			-f "$guest/guest.cpio" -f "$top/demo/guest.sh" -f "$top/demo/story"
+	fi
 	LAB_BUILD=$out LAB_ALLOWED=$dir/allowed KVM_VFIO_BASE_ENV=$dir/base.env \
 		"$top/tests/lab/run" -m "$machine" \
-		-k "$kind" -t 300 --initrd "$dir/carry.cpio" -f "$dir/holder" \
+		-k "$kind" -t "$seconds" --initrd "$dir/carry.cpio" -f "$dir/holder" \
 		-f "$top/tests/package/dkms.inside" -f "$top/debian/README.Debian" "$@" -- "$command"
 }
