@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Hypercalls of vCPUs, and what user space and the host do to what is behind them: two
- * groups of one container, of which the VM holds one; a table that reaches their
- * window, and one that does not yet; and a group of another container, with a window of its
- * own.
+ * groups of one container, of which the VM holds one; a group that is in no container; a
+ * table that reaches the window, and one that does not yet; and a group of another
+ * container, with a window of its own.
  *
  * What VFIO and the KVM-VFIO device keep apart by locks is kept apart by the same ones
  * here.  In this program, a chunk is of CHUNK entries.
@@ -20,10 +20,12 @@
 #define ENTRIES		6
 #define CHUNK		2	/* as in the Makefile */
 #define OTHER_LIOBN	(LIOBN + 1)
-#define GROUPS		3
-#define SHARING		2	/* the last one is of another container */
+#define GROUPS		4
+#define SHARING		3	/* one container, if they are in any */
+#define OUTSIDE		2	/* the group that is in none at first */
+#define ANOTHER		3	/* the group of another container */
 #define WINDOWS		3	/* the second comes when the guest resets */
-#define ANOTHER		2	/* group and window of the other container */
+#define ANOTHER_WINDOW	2
 #define RW		PERMS
 #define GPA_ELSEWHERE	(6UL << 32)
 
@@ -34,6 +36,7 @@ static struct {
 	struct iommu_group *group[GROUPS];
 	int table, other;
 	bool removed;		/* container_lock: the first window */
+	bool out[GROUPS];	/* their group_lock and container_lock: in no container */
 	bool slot_gone;
 } s;
 
@@ -41,10 +44,23 @@ static struct {
 
 static struct iommu_table_ops ops_real, ops_stepped;
 
+/* A VM changes a window only while it holds a group that has it. */
+static void check_window(struct iommu_table *tbl)
+{
+	for (int i = 0; i < GROUPS; i++) {
+		struct iommu_group *group = s.group[i];
+
+		if (group->holder.kvm && group->data && group->data->tables[0] == tbl)
+			return;
+	}
+	SHIM_FAIL("a VM changes a window of which it holds no group");
+}
+
 static int stepped_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 			enum dma_data_direction *direction)
 {
 	shim_step("exchange", NULL);
+	check_window(tbl);
 	if (*direction != DMA_NONE && s.slot_gone)
 		SHIM_FAIL("an entry maps by a memory slot that is gone");
 	return ops_real.xchg_no_kill(tbl, index, hpa, direction);
@@ -60,6 +76,7 @@ static void stepped_kill(struct iommu_table *tbl, unsigned long index,
 static void stepped_clear(struct iommu_table *tbl, long index, long nr)
 {
 	shim_step("clear", NULL);
+	check_window(tbl);
 	ops_real.clear(tbl, index, nr);
 }
 
@@ -132,15 +149,18 @@ static void tce_begin(void)
 	hw_remove(s.w.hw[0], s.w.group, 1);
 	s.hw[0] = window_new();
 	s.group[0] = s.w.group[0];
-	s.hw[ANOTHER] = window_new();
+	s.hw[ANOTHER_WINDOW] = window_new();
 	for (int i = 0; i < GROUPS; i++) {
 		shim_mutex_init(&s.group_lock[i], "&group->group_lock");
 		if (i)
 			s.group[i] = group_new(1);
-		group_set_window(s.group[i], 0, s.hw[i < SHARING ? 0 : ANOTHER]);
+		s.out[i] = i == OUTSIDE;
+		if (!s.out[i])
+			group_set_window(s.group[i], 0,
+					 s.hw[i == ANOTHER ? ANOTHER_WINDOW : 0]);
 	}
 	tce_hw_open(&s.hw[0]->tbl);
-	tce_hw_open(&s.hw[ANOTHER]->tbl);
+	tce_hw_open(&s.hw[ANOTHER_WINDOW]->tbl);
 	EXPECT_EQ(vm_attach(s.w.kvm, s.group[0], s.table), 0);
 	s.w.hw[0] = s.hw[0];
 	EXPECT_EQ(world_put(&s.w, 0, GPA_A | RW), H_SUCCESS);
@@ -210,7 +230,7 @@ static long add(int nr)
 	mutex_lock(&s.kv_lock);
 	if (!s.group[nr]->holder.kvm) {
 		mutex_lock(&s.group_lock[nr]);
-		ret = group_add(s.w.kvm, s.group[nr]);
+		ret = s.out[nr] ? -EINVAL : group_add(s.w.kvm, s.group[nr]);
 		mutex_unlock(&s.group_lock[nr]);
 	}
 	mutex_unlock(&s.kv_lock);
@@ -290,6 +310,60 @@ static long do_close(void)
 
 /* The host and the container */
 
+/* VFIO_GROUP_UNSET_CONTAINER; as far as VMs are concerned, the driver has this order. */
+static long unset(int nr)
+{
+	struct iommu_group *group = s.group[nr];
+	struct iommu_table *tbl;
+	long ret = -EBUSY;
+
+	mutex_lock(&s.group_lock[nr]);
+	if (s.out[nr] || group->user.dead) {
+		ret = -EINVAL;
+	} else if (!group->holder.kvm) {
+		mutex_lock(&s.container_lock);
+		s.out[nr] = true;
+		tbl = group->data->tables[0];
+		group_set_window(group, 0, NULL);
+		if (tbl) {
+			spin_lock(tce_hw_lock(tbl));
+			spin_unlock(tce_hw_lock(tbl));
+		}
+		mutex_unlock(&s.container_lock);
+		ret = 0;
+	}
+	mutex_unlock(&s.group_lock[nr]);
+	shim_return_to_user();
+	return ret;
+}
+
+static long do_unset(void)
+{
+	return unset(1);
+}
+
+static long do_del_unset(void)
+{
+	return del(0) ?: unset(0);
+}
+
+/* VFIO_GROUP_SET_CONTAINER of a group, be it that its device was bound just now; ADD */
+static long do_bring(void)
+{
+	struct hw *hw;
+
+	mutex_lock(&s.group_lock[OUTSIDE]);
+	mutex_lock(&s.container_lock);
+	hw = s.removed ? s.hw[1] : s.hw[0];
+	if (hw)
+		group_set_window(s.group[OUTSIDE], 0, hw);
+	s.out[OUTSIDE] = false;
+	mutex_unlock(&s.container_lock);
+	mutex_unlock(&s.group_lock[OUTSIDE]);
+	shim_return_to_user();
+	return add(OUTSIDE);
+}
+
 static long do_unbind(void)
 {
 	mutex_lock(&s.group_lock[0]);
@@ -328,7 +402,7 @@ static long do_reset(void)
 	mutex_lock(&s.container_lock);
 	s.hw[1] = hw;
 	for (int i = 0; i < SHARING; i++)
-		if (!s.group[i]->user.dead)
+		if (!s.out[i] && !s.group[i]->user.dead)
 			group_set_window(s.group[i], 0, hw);
 	tce_hw_open(&hw->tbl);
 	mutex_unlock(&s.container_lock);
@@ -449,6 +523,9 @@ static const struct explore_op ops[] = {
 	{ "SET another window", do_set_another, false },
 	{ "DEL", do_del, false },
 	{ "close", do_close, false },
+	{ "UNSET", do_unset, false },
+	{ "DEL, UNSET", do_del_unset, false },
+	{ "bind, SET_CONTAINER, ADD", do_bring, false },
 	{ "unbind", do_unbind, false },
 	{ "remove window", do_remove, false },
 	{ "reset", do_reset, false },
@@ -478,6 +555,10 @@ static const char *const triples[][3] = {
 	{ "H_GET_TCE", "close table", "create table" },
 	{ "ADD", "DEL", "H_PUT_TCE" },
 	{ "ADD", "unbind", "remove window" },
+	{ "ADD", "DEL, UNSET", "H_PUT_TCE" },
+	{ "ADD", "UNSET", "H_STUFF_TCE" },
+	{ "bind, SET_CONTAINER, ADD", "DEL, UNSET", "H_PUT_TCE replaces" },
+	{ "bind, SET_CONTAINER, ADD", "unbind", "H_PUT_TCE" },
 	{ "SET another window", "H_PUT_TCE", "DEL" },
 	{ "SET another window", "H_PUT_TCE", "unbind" },
 	{ "SET another window", "H_PUT_TCE unmaps", "remove window" },
@@ -540,7 +621,7 @@ static void tce_end(char *text, size_t size)
 	}
 	for (int i = 0; i < GROUPS; i++)
 		len += snprintf(text + len, size - len, "group %d: %s %zu, ", i,
-				s.group[i]->user.dead ? "dead" : "alive",
+				s.group[i]->user.dead ? "dead" : s.out[i] ? "out" : "alive",
 				list_count_nodes(&s.group[i]->holder.attachments));
 	EXPECT_EQ(hw_stale(), 0);
 	/* They count in windows that they had. */
