@@ -735,6 +735,66 @@ TEST_F(attached, memory_plugged_again_beside_another)
 	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
 }
 
+/* Region B is the other container's alone, and a page of it is mapped by the first one. */
+static int other_container_of_b(struct ppc64_vcpu *vcpu, int container, int *group)
+{
+	void *va = vcpu->vm->memory + REGION_B;
+	int other = vfio_container_open();
+
+	*group = vfio_group_open(devices[1].group);
+	vfio_group_set_container(*group, other);
+	vfio_container_use_iommu(other);
+	VFIO_ASSERT(!__vfio_memory_register(other, va, REGION_B_SIZE), "register");
+	VFIO_ASSERT(!__vfio_memory_unregister(container, va, REGION_B_SIZE), "unregister");
+	VFIO_ASSERT(h_put_tce(vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW) == H_SUCCESS, "H_PUT_TCE");
+	return other;
+}
+
+/* It outlives its container, for as long as pages of it are mapped. */
+TEST_F(attached, defect45_memory_of_a_closed_container)
+{
+	void *va = self->vm.memory + REGION_A;
+	long locked = locked_kib();
+	int group, other = other_container_of_b(&self->vcpu, self->container, &group);
+
+	close(group);
+	close(other);
+	EXPECT_EQ(locked, locked_kib());
+	/* Whatever is registered next finds it, and what is unregistered. */
+	ASSERT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_A_SIZE));
+	EXPECT_EQ(locked - (long)(REGION_A_SIZE / 1024), locked_kib());
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION_A_SIZE));
+	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
+}
+
+TEST_F(attached, defect45_all_containers_are_closed)
+{
+	int group, other = other_container_of_b(&self->vcpu, self->container, &group);
+
+	close(group);
+	close(other);
+	/* It goes with the container that has it mapped: see nothing_left(). */
+}
+
+/* It is shared again, unless it was to be unregistered: its pages may be others then. */
+TEST_F(attached, defect45_memory_of_a_closed_container_again)
+{
+	void *va = self->vm.memory + REGION_B;
+	int group, other = other_container_of_b(&self->vcpu, self->container, &group);
+
+	close(group);
+	close(other);
+	ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	other = other_container_of_b(&self->vcpu, self->container, &group);
+	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(other, va, REGION_B_SIZE));
+	close(group);
+	close(other);
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
+	EXPECT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+}
+
 TEST_F(attached, memory_not_preregistered)
 {
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_A(0) | TCE_RW));
