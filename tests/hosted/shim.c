@@ -191,7 +191,9 @@ static const char *const lock_order[] = {
 	"&group->device_lock",
 	"&container->group_lock",
 	"&driver_lock",
-	"&container.lock",	/* of the SPAPR TCE driver */
+	"&container.lock",	/* of the SPAPR TCE driver, as are the next ones */
+	"&shared->lock",
+	"&tce_iommu_mms_lock",
 	"&tce_mutex",
 	"&table->large",
 	"&table->lock",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * How the container opens and closes its windows, what is in one, and how it goes from
- * group to group.  parts.c is what parts.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c
+ * group to group.  window_parts.c is what window.sed takes of drivers/vfio/vfio_iommu_spapr_tce.c
  * with patches/; what these functions call is here.
  *
  * The log: a window is (s)et for a group, (u)nset, (c)leared and (f)reed, as a capital
@@ -16,6 +16,7 @@
 #include <linux/bitmap.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
 
 #include <asm/vfio_tce.h>
 
@@ -150,7 +151,7 @@ static void lock_window(spinlock_t *lock)
 }
 
 #define spin_lock(lock)	lock_window(lock)
-#include "parts.c"
+#include "window_parts.c"
 #undef spin_lock
 
 static struct tce_container container;
@@ -516,6 +517,7 @@ TEST(each_pe, "the PE of each group in turn, with nothing locked")
 
 void fake_end(void)
 {
+	EXPECT_EQ(shim_live_objects(), 0);
 	set_fails = 0;
 	stuck = 0;
 	map_fails = 0;

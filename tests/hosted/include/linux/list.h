@@ -43,6 +43,16 @@ static inline void list_del(struct list_head *node)
 	node->prev = NULL;
 }
 
+static inline void list_splice_init(struct list_head *list, struct list_head *head)
+{
+	while (list->next != list) {
+		struct list_head *last = list->prev;
+
+		list_del(last);
+		list_add(last, head);
+	}
+}
+
 static inline void list_move(struct list_head *node, struct list_head *head)
 {
 	list_del(node);
