@@ -14,6 +14,7 @@
 #include <linux/iommu.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 
 #include "external.h"
@@ -163,6 +164,8 @@ void vfio_external_revoke(struct vfio_group *group)
 	list_for_each_entry(user, &group->external_users, node) {
 		WRITE_ONCE(user->dead, true);
 		vfio_external_uncount(user, group);
+		/* As many as there are VMs */
+		cond_resched();
 	}
 	/* VFIO's list of groups waits, too, but only if there was a user. */
 	if (!list_empty(&group->external_users))
