@@ -6,8 +6,8 @@
 #	make -f kvm_vfio.mk CC=powerpc64le-linux-gnu-gcc OUTPUT=<dir> \
 #		KSRC=<kernel tree> KHDR_INCLUDES="-isystem <dir>/usr/include"
 #
-# run_tests runs the most important ones, as root, where there is a device to assign:
-# see kvm_vfio_test.c.
+# run_tests runs the most important ones, as root, where there are devices to assign, which
+# KVM_VFIO_BDFS lists: see kvm_vfio_test.c.
 
 KVM_VFIO_DIR := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 KSRC ?= $(abspath $(KVM_VFIO_DIR)/../../../..)
@@ -43,7 +43,7 @@ $(OUTPUT)/kvm_vfio_lib_guest.o: $(KVM_VFIO_DIR)/lib/ppc64_guest.c $(KVM_VFIO_HEA
 $(OUTPUT)/kvm_vfio_fuzz_test: $(OUTPUT)/kvm_vfio_lib_model.o $(OUTPUT)/kvm_vfio_lib_show.o
 $(OUTPUT)/kvm_vfio_fdinfo_test $(OUTPUT)/kvm_vfio_tce_fdinfo_test $(OUTPUT)/kvm_vfio_iommufd_test: \
 	$(OUTPUT)/kvm_vfio_lib_show.o
-$(filter $(OUTPUT)/kvm_vfio_tce%,$(KVM_VFIO_PROGS)) $(OUTPUT)/kvm_vfio_lab_test: \
+$(filter $(OUTPUT)/kvm_vfio_tce% $(OUTPUT)/kvm_vfio_lab%,$(KVM_VFIO_PROGS)): \
 	$(OUTPUT)/kvm_vfio_lib_tce.o $(OUTPUT)/kvm_vfio_lib_guest.o
 
 $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.o \
@@ -53,6 +53,7 @@ $(KVM_VFIO_PROGS): $(OUTPUT)/%: $(KVM_VFIO_DIR)/%.c $(OUTPUT)/kvm_vfio_lib_util.
 		$(filter %.c %.o,$^) -o $@
 
 run_tests: all
+	$(if $(KVM_VFIO_BDFS),,$(error KVM_VFIO_BDFS lists no device))
 	@for test in $(KVM_VFIO_RUN); do $(OUTPUT)/$$test || exit; done
 
 clean:

@@ -4,15 +4,10 @@
  * tests watch when KVM is told about the begin and the end of noncoherent DMA,
  * which is with the first and with the last group that counts.
  *
- * This file tests groups of emulated devices (mdev), which do no DMA of their
- * own, and real groups behind the machine's own IOMMU.  For answers that this
- * IOMMU cannot give, and for when containers are asked, see
- * kvm_vfio_lab_test.c; for cdevs of real devices see kvm_vfio_iommufd_test.c.
- *
- * Needs mtty, which scripts/lab-module builds, and mdev.  Uses kvm_vfio_lab if
- * it is loaded:
- *
- *	tests/lab/run --module mdev --module mtty --module kvm_vfio_lab ...
+ * This file tests groups of emulated devices (mdev), and real groups behind
+ * the machine's own IOMMU; for cdevs of real devices see
+ * kvm_vfio_iommufd_test.c.  It needs the modules mdev and mtty
+ * (samples/vfio-mdev), and two devices as kvm_vfio_test.c does.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -29,176 +24,12 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "kvm_vfio_lab.h"
 #include "vfio_hold.h"
+#include "vfio_mdev_test.h"
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
-#define MTTY_CREATE	"/sys/class/mtty/mtty/mdev_supported_types/mtty-1/create"
-#define MDEV_DEVICES	"/sys/bus/mdev/devices"
-#define NR_REAL		2
-#define NR_MDEVS	3
 #define NR_CYCLES	50
-#define PATH_SIZE	256
-
-static struct vfio_test_device devices[NR_REAL];
-
-/* Emulated devices; each is in a group of its own */
-struct mdev {
-	const char *uuid;
-	unsigned int group;
-};
-
-static struct mdev mdevs[NR_MDEVS] = {
-	{ .uuid = "6b766d00-7666-696f-0000-000000000001" },
-	{ .uuid = "6b766d00-7666-696f-0000-000000000002" },
-	{ .uuid = "6b766d00-7666-696f-0000-000000000003" },
-};
-
-static bool mdev_exists(const struct mdev *mdev)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), MDEV_DEVICES "/%s", mdev->uuid);
-	return !access(path, F_OK);
-}
-
-/* The group gets another number each time. */
-static void mdev_create(struct mdev *mdev)
-{
-	char path[PATH_SIZE], target[PATH_SIZE];
-	ssize_t length;
-	int ret;
-
-	if (!mdev_exists(mdev)) {
-		ret = __sysfs_write(MTTY_CREATE, mdev->uuid);
-		VFIO_ASSERT(!ret, "create %s: %d", mdev->uuid, ret);
-	}
-	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/iommu_group", mdev->uuid);
-	length = readlink(path, target, sizeof(target) - 1);
-	VFIO_ASSERT(length > 0, "%s is in no group", mdev->uuid);
-	target[length] = '\0';
-	mdev->group = strtoul(strrchr(target, '/') + 1, NULL, 10);
-}
-
-static int __mdev_remove(const struct mdev *mdev)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/remove", mdev->uuid);
-	return __sysfs_write(path, "1");
-}
-
-static int group_in(int container, unsigned int number)
-{
-	int group = vfio_group_open(number);
-
-	vfio_group_set_container(group, container);
-	return group;
-}
-
-/*
- * The lab module, if it is there
- */
-static bool have_lab(void)
-{
-	return !access("/dev/" KVM_VFIO_LAB_DEVICE, R_OK | W_OK);
-}
-
-static int __set_lab(int container)
-{
-	return ioctl(container, VFIO_SET_IOMMU, KVM_VFIO_LAB_TYPE(0)) ? -errno : 0;
-}
-
-/* What every test starts with, and what must be true after it */
-enum {
-	PROBE_REGISTER,
-	PROBE_UNREGISTER,
-	PROBE_MAX
-};
-
-/* No other architecture than x86 has these functions. */
-static struct vfio_probe probes[PROBE_MAX] = {
-#ifdef __x86_64__
-	[PROBE_REGISTER] = VFIO_PROBE("register", "kvm_arch_register_noncoherent_dma"),
-	[PROBE_UNREGISTER] = VFIO_PROBE("unregister",
-					"kvm_arch_unregister_noncoherent_dma"),
-#endif
-};
-
-struct start {
-	struct vfio_before before;
-	unsigned long hits[PROBE_MAX];
-};
-
-static unsigned int hits(const struct start *start, unsigned int probe)
-{
-	return probes[probe].is_set ? vfio_probe_hits(&probes[probe]) - start->hits[probe] : 0;
-}
-
-static void start(struct start *start)
-{
-	unsigned int i;
-
-	for (i = 0; i < NR_REAL; i++)
-		vfio_bind(devices[i].bdf);
-	for (i = 0; i < NR_MDEVS; i++)
-		mdev_create(&mdevs[i]);
-	warn_once_rearm();
-	vfio_remember(&start->before);
-	for (i = 0; i < PROBE_MAX; i++)
-		if (probes[i].is_set)
-			start->hits[i] = vfio_probe_hits(&probes[i]);
-}
-
-static bool is_clean(struct start *start)
-{
-	bool ok = true;
-	unsigned int i;
-
-	vfio_close_all(&start->before);
-	for (i = 0; i < NR_REAL; i++) {
-		vfio_bind(devices[i].bdf);
-		ok &= vfio_group_is_free(devices[i].group);
-	}
-	for (i = 0; i < NR_MDEVS; i++) {
-		mdev_create(&mdevs[i]);
-		ok &= vfio_group_is_free(mdevs[i].group);
-	}
-	ok &= answer("ends of noncoherent DMA", hits(start, PROBE_REGISTER),
-		     hits(start, PROBE_UNREGISTER));
-	ok &= vfio_nothing_left(&start->before);
-	return ok;
-}
-
-#ifndef __KVM_HAVE_SPAPR_TCE
-
-/*
- * Does a group of this machine count?  There is one IOMMU, so it is the same
- * for all groups.
- */
-static bool weak;
-
-static void find_weak(void)
-{
-	int container = vfio_container_open();
-	int group = group_in(container, devices[0].group);
-
-	vfio_container_use_iommu(container);
-	weak = ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) <= 0;
-	close(group);
-	close(container);
-}
-
-/* How often KVM was told since the test began */
-static bool told(const struct start *start, unsigned int begun, unsigned int ended)
-{
-	bool ok = true;
-
-	ok &= answer("begins of noncoherent DMA", begun, hits(start, PROBE_REGISTER));
-	ok &= answer("ends of noncoherent DMA", ended, hits(start, PROBE_UNREGISTER));
-	return ok;
-}
 
 FIXTURE(coherency)
 {
@@ -217,17 +48,6 @@ FIXTURE_SETUP(coherency)
 FIXTURE_TEARDOWN(coherency)
 {
 	EXPECT_TRUE(is_clean(&self->start));
-}
-
-/* A container of its own */
-static int group_alone(unsigned int number)
-{
-	int container = vfio_container_open();
-	int group = group_in(container, number);
-
-	vfio_container_use_iommu(container);
-	close(container);
-	return group;
 }
 
 /*
@@ -560,61 +380,6 @@ TEST_F(coherency, sysfs_tells_which)
 }
 
 /*
- * Another IOMMU in the same container: the lab's driver answers for the whole
- * container.
- */
-static void lab_answer_coherent(int container, int coherent)
-{
-	struct kvm_vfio_lab_behaviour behaviour = {
-		.coherent = coherent,
-		.unknown = -ENOTTY,
-	};
-
-	VFIO_ASSERT(!ioctl(container, KVM_VFIO_LAB_SET_BEHAVIOUR, &behaviour),
-		    "KVM_VFIO_LAB_SET_BEHAVIOUR");
-}
-
-/*
- * Contract 6.1, 6.2: A noncoherent group joins a coherent container, which
- * answers no from then on.
- */
-TEST_F(coherency, joined_by_a_noncoherent_group)
-{
-	int container = vfio_container_open(), first, second, mdev;
-
-	if (!have_lab())
-		SKIP(return, "kvm_vfio_lab is not loaded");
-	first = group_in(container, devices[0].group);
-	ASSERT_EQ(0, __set_lab(container));
-	lab_answer_coherent(container, 1);
-	kvm_vfio_add(self->dev, first);
-	second = group_in(container, devices[1].group);
-	mdev = group_in(container, mdevs[0].group);
-	lab_answer_coherent(container, 0);
-	EXPECT_TRUE(told(&self->start, 0, 0));
-	kvm_vfio_add(self->dev, mdev);
-	EXPECT_TRUE(told(&self->start, 0, 0));
-	kvm_vfio_add(self->dev, second);
-	EXPECT_TRUE(told(&self->start, weak, 0));
-
-	/* The coherent group still counts as coherent at its DEL. */
-	kvm_vfio_del(self->dev, first);
-	kvm_vfio_del(self->dev, mdev);
-	EXPECT_TRUE(told(&self->start, weak, 0));
-	/*
-	 * The container may answer yes again; the noncoherent group stays
-	 * noncoherent.
-	 */
-	lab_answer_coherent(container, 1);
-	kvm_vfio_add(self->dev, first);
-	EXPECT_TRUE(told(&self->start, weak, 0));
-	kvm_vfio_del(self->dev, second);
-	EXPECT_TRUE(told(&self->start, weak, weak));
-	kvm_vfio_del(self->dev, first);
-	EXPECT_TRUE(told(&self->start, weak, weak));
-}
-
-/*
  * iommufd
  */
 static int mdev_cdev_open(const struct mdev *mdev)
@@ -681,90 +446,10 @@ TEST_F(coherency, defect24_mdev_cdev)
 	EXPECT_TRUE(told(&self->start, 2 * weak, 2 * weak));
 }
 
-#else
-
-/* POWER: no noncoherent DMA, but groups without hardware tables */
-FIXTURE(emulated)
-{
-	struct start start;
-	int vm;
-	int dev;
-	int group;
-};
-
-/*
- * No IOMMU driver of this architecture accepts an emulated group, so the lab's
- * driver is used.  It does not load on stock, where a group can be added
- * without a container.
- */
-FIXTURE_SETUP(emulated)
-{
-	int container;
-
-	start(&self->start);
-	self->vm = kvm_vm_open();
-	self->dev = kvm_vfio_create(self->vm);
-	if (!have_lab()) {
-		self->group = vfio_group_open(mdevs[0].group);
-		return;
-	}
-	container = vfio_container_open();
-	self->group = group_in(container, mdevs[0].group);
-	VFIO_ASSERT(!__set_lab(container), "VFIO_SET_IOMMU of the lab's driver");
-	close(container);
-}
-
-FIXTURE_TEARDOWN(emulated)
-{
-	EXPECT_TRUE(is_clean(&self->start));
-}
-
-/* Contract 4.7 */
-TEST_F(emulated, defect14_no_hardware_tables)
-{
-	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
-
-	kvm_vfio_add(self->dev, self->group);
-	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	kvm_vfio_del(self->dev, self->group);
-	EXPECT_EQ(-ENOENT, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	kvm_vfio_add(self->dev, self->group);
-	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	close(table);
-	close(self->dev);
-}
-
-/* Contract 4.7: The answer must not need the device. */
-TEST_F(emulated, defect14_device_is_removed)
-{
-	int table = kvm_tce_table(self->vm, 1, 1UL << 30);
-
-	kvm_vfio_add(self->dev, self->group);
-	EXPECT_EQ(0, __mdev_remove(&mdevs[0]));
-	EXPECT_EQ(-EINVAL, __kvm_vfio_set_spapr_tce(self->dev, self->group, table));
-	kvm_vfio_del(self->dev, self->group);
-}
-
-#endif /* __KVM_HAVE_SPAPR_TCE */
-
 int main(int argc, char **argv)
 {
-	unsigned int i;
-	int ret;
-
-	if (access(MTTY_CREATE, W_OK))
-		ksft_exit_skip("the module mtty is not loaded\n");
-	vfio_test_init(devices, NR_REAL, NR_REAL);
-	debugfs_mount();
-#ifndef __KVM_HAVE_SPAPR_TCE
-	vfio_probes_set(probes, PROBE_MAX);
-	find_weak();
+#ifndef __x86_64__
+	ksft_exit_skip("no noncoherent DMA on this architecture\n");
 #endif
-	ret = test_harness_run(argc, argv);
-	vfio_probes_remove();
-	for (i = 0; i < NR_MDEVS; i++)
-		if (mdev_exists(&mdevs[i]))
-			__mdev_remove(&mdevs[i]);
-	return ret;
+	return mdev_test_run(argc, argv);
 }

@@ -640,7 +640,7 @@ FIXTURE_TEARDOWN(second_file)
  * A device can be bound once.  The second BIND is refused, and must change
  * nothing for the first: neither the VM that the device keeps nor its count.
  */
-TEST_F(second_file, bind_is_refused)
+TEST_F(second_file, defect39_bind_is_refused)
 {
 	EXPECT_EQ(-EINVAL, __cdev_bind(self->second, self->iommufd));
 	EXPECT_EQ(-EINVAL, __cdev_bind(self->second, self->iommufd));

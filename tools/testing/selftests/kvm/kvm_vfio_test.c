@@ -9,6 +9,10 @@
  * must be possible to open the group, the use counts of the modules must be
  * what they were before, and the kernel log must have no new splat.
  *
+ * KVM_VFIO_BDFS names PCI devices that nobody needs, each in an IOMMU group of its own:
+ * "0000:01:00.0 0000:02:00.0".  They are taken from their drivers, and vfio-pci has them
+ * afterwards.  Two are enough.
+ *
  * "defectN_" tests fail on kernels with defect N of the stock device.  Defect
  * 13 is a WARN_ON_ONCE() that nearly every test can reach: it is triggered
  * before the first test, and only the two tests named after it rearm it.
