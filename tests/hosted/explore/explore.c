@@ -177,10 +177,13 @@ static int choose_replayed(int current, unsigned int ready)
 	return chosen;
 }
 
+/* Only of a call that tells if it was not done as a whole, pieces count as such. */
 static bool may_give_way(int current, unsigned int ready)
 {
-	return !whole || current == SCHED_NONE || !(ready & 1U << current) ||
-	       sched_border(current) >= whole;
+	if (!whole || current == SCHED_NONE || !(ready & 1U << current))
+		return true;
+	return sched_border(current) == SCHED_CALL ||
+	       (sched_border(current) >= whole && threads[current]->has_pieces);
 }
 
 static struct node *new_node(int current, unsigned int ready)

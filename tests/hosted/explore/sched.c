@@ -243,11 +243,14 @@ void *__wrap_realloc(void *ptr, size_t size)
 
 /* Switching */
 
+/* What ASan has of a thread that has ended goes with it. */
 static void switch_threads(struct thread *from, struct thread *to)
 {
+	void **keep = from->done ? NULL : &from->fake_stack;
+
 	memcpy(from->tls, tls, tls_size);
 	memcpy(tls, to->tls, tls_size);
-	__sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->stack_size);
+	__sanitizer_start_switch_fiber(keep, to->stack, to->stack_size);
 	swap(&from->context, &to->context);
 	__sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
 }
