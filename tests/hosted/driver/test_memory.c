@@ -82,11 +82,17 @@ static void mmgrab(struct mm_struct *mm)
 	grabs++;
 }
 
+/* The driver's has flags, or none. */
+static void *new_object(size_t size)
+{
+	return kzalloc(size, GFP_KERNEL);
+}
+
 #undef current
 #define current		(&task)
 #define cond_resched()	((void)0)
 #undef kzalloc_obj
-#define kzalloc_obj(what, ...)	((typeof(what) *)kzalloc(sizeof(what), GFP_KERNEL))
+#define kzalloc_obj(what, ...)	((typeof(what) *)new_object(sizeof(what)))
 #include "memory_parts.c"
 
 static struct tce_container containers[3];
