@@ -688,4 +688,3 @@ long kvmppc_tce_change(const struct tce_request *request)
 	}
 	return H_SUCCESS;
 }
-

@@ -4,7 +4,6 @@
 /^static .*tce_iommu_mms/p
 /^static .*tce_iommu_mm_get(/,/^}/p
 /^static .*tce_iommu_mm_set(/,/^}/p
-/^static .*tce_iommu_prereg_free(/,/^}/p
 /^static .*tce_iommu_put_left(/,/^}/p
 /^static .*tce_iommu_mm_put(/,/^}/p
 /^static .*tce_iommu_prereg_find(/,/^}/p

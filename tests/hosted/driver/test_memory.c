@@ -208,6 +208,54 @@ TEST(memory_again, "memory of a closed container is shared, unless it was to be 
 	close_container(1);
 }
 
+TEST(memory_refused, "memory that is mapped is unregistered later, by anything, and not registered until then")
+{
+	for (int how = 0; how < 4; how++) {
+		open_container(0, &mms[0]);
+		open_container(1, &mms[0]);
+		EXPECT_EQ(enter(0, A), 0);
+		EXPECT_EQ(enter(0, A), -EBUSY);
+		EXPECT_EQ(enter(1, B), 0);
+		region_at(&mms[0], A)->mapped = true;
+		for (int i = 0; i < 2; i++) {
+			EXPECT_EQ(leave(0, A), -EBUSY);
+			EXPECT_EQ(enter(i, A), -EBUSY);
+		}
+		region_at(&mms[0], A)->mapped = false;
+		if (how == 0)
+			EXPECT_EQ(leave(0, A), 0);
+		else if (how == 1)
+			EXPECT_EQ(leave(0, B), -ENOENT);
+		else if (how == 2)
+			EXPECT_EQ(enter(0, B), 0);
+		else
+			EXPECT_EQ(enter(0, A), 0);
+		EXPECT_EQ(!!region_at(&mms[0], A), how == 3);
+		EXPECT_EQ(leave(0, A), how == 3 ? 0 : -ENOENT);
+		close_container(0);
+		close_container(1);
+	}
+}
+
+TEST(memory_refused_twice, "memory of a closed container that another one unregisters stays refused")
+{
+	for (int i = 0; i < 3; i++)
+		open_container(i, &mms[0]);
+	EXPECT_EQ(enter(0, A), 0);
+	EXPECT_EQ(enter(1, A), 0);
+	region_at(&mms[0], A)->mapped = true;
+	EXPECT_EQ(leave(0, A), 0);
+	close_container(1);
+	EXPECT_EQ(enter(2, A), 0);
+	EXPECT_EQ(leave(2, A), -EBUSY);
+	EXPECT_EQ(region_at(&mms[0], A)->used, 1UL);
+	EXPECT_EQ(enter(0, A), -EBUSY);
+	region_at(&mms[0], A)->mapped = false;
+	close_container(2);
+	EXPECT(!region_at(&mms[0], A));
+	close_container(0);
+}
+
 TEST(memory_of_others, "memory of a closed container is its process's own")
 {
 	open_container(0, &mms[0]);

@@ -2,7 +2,7 @@
 /*
  * Hardware TCE tables of VFIO containers (SPAPR TCE v2): the agreement between
  * drivers/vfio/vfio_iommu_spapr_tce.c, which makes them, and the TCE tables of VMs,
- * arch/powerpc/kvm/book3s_64_vio.c, which change entries of them, too.
+ * arch/powerpc/kvm/book3s_64_vio*.c, which change entries of them, too.
  *
  * A table of VFIO's is not used by the DMA API, so nothing allocates from its pools.
  * The first one has the lock and the mark.

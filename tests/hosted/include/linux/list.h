@@ -53,6 +53,12 @@ static inline void list_splice_init(struct list_head *list, struct list_head *he
 	}
 }
 
+static inline void list_move_tail(struct list_head *node, struct list_head *head)
+{
+	list_del(node);
+	list_add_tail(node, head);
+}
+
 static inline void list_move(struct list_head *node, struct list_head *head)
 {
 	list_del(node);

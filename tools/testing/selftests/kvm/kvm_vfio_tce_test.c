@@ -714,7 +714,7 @@ TEST_F(attached, memory_plugged_again)
 	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
 }
 
-/* Another container has the region, too, and its pages are the old ones. */
+/* No other container gets the region either, as its pages are the old ones. */
 TEST_F(attached, memory_plugged_again_beside_another)
 {
 	void *va = self->vm.memory + REGION_B;
@@ -726,13 +726,14 @@ TEST_F(attached, memory_plugged_again_beside_another)
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
 	ASSERT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
 	ASSERT_EQ(-EBUSY, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
-	ASSERT_EQ(0, __vfio_memory_register(other, va, REGION_B_SIZE));
+	EXPECT_EQ(-EBUSY, __vfio_memory_register(other, va, REGION_B_SIZE));
 	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, 0));
-	EXPECT_EQ(-EBUSY, __vfio_memory_register(self->container, va, REGION_B_SIZE));
-	EXPECT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
+	EXPECT_EQ(0, __vfio_memory_register(other, va, REGION_B_SIZE));
 	EXPECT_EQ(0, __vfio_memory_register(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
 	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
+	EXPECT_EQ(-ENOENT, __vfio_memory_unregister(self->container, va, REGION_B_SIZE));
 }
 
 /* Region B is the other container's alone, and a page of it is mapped by the first one. */

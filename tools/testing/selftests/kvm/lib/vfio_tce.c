@@ -126,9 +126,7 @@ void tce_window_remove(int container, uint64_t start)
 }
 
 /*
- * A region that is unregistered while it is mapped stays for ever, and the
- * kernel reports success (defect 16), so that cannot be used to see its count.
- * But to register it again is refused as long as it is mapped, or was not unregistered,
+ * To register a region again is refused as long as it is mapped, or was not unregistered,
  * after the kernel has looked the region up and put it: the second argument of
  * mm_iommu_put() is the region, with its count at offset 40.  One of the count is the
  * region's own.
