@@ -217,7 +217,7 @@ TEST(fdinfo)
 	char files[32];
 
 	snprintf(files, sizeof(files), "\nfiles:\t%u\n", all.files);
-	EXPECT_TRUE(strstr(all.text, files));
+	EXPECT_NE(NULL, strstr(all.text, files));
 	EXPECT_EQ(SHOWN, count_lines(all.text, "\ncdev:\t"));
 	EXPECT_EQ(SHOWN, count_lines(all.text, "\nstate:\theld\n"));
 	EXPECT_EQ(1U, all.reads);

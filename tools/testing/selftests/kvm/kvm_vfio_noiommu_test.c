@@ -4,8 +4,8 @@
  * cdev of a device without an IOMMU (7.x): it can reach all memory, so KVM cannot rely on
  * anything.
  *
- * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU: the lab machine
- * x86-debug with intel_iommu=off.  The program allows no-IOMMU mode, which taints
+ * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU, as with
+ * intel_iommu=off.  The program allows no-IOMMU mode, which taints
  * the kernel.
  */
 #ifndef _GNU_SOURCE
@@ -173,7 +173,7 @@ TEST_F(noiommu, cdevs)
 /* Each device has a group of its own, without an IOMMU. */
 static void set_up_devices(void)
 {
-	const char *list = getenv("KVM_VFIO_BDFS") ?: getenv("LAB_BDFS") ?: "";
+	const char *list = getenv("KVM_VFIO_BDFS") ?: "";
 	char *copy = strdup(list), *save, *bdf, link[PATH_SIZE];
 
 	if (access(ALLOW, W_OK))

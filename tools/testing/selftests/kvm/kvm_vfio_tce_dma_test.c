@@ -259,8 +259,8 @@ FIXTURE_VARIANT_ADD(dma, second_window) {
 
 /*
  * The second window has pages of 64 KiB if the host has pages that large: a
- * kernel with 64 KiB pages, or with huge pages, which lab machines have with
- * the kernel parameter disable_radix.
+ * kernel with 64 KiB pages, or with huge pages, which POWER9 has with the
+ * kernel parameter disable_radix.
  */
 static bool has_huge_pages(void)
 {

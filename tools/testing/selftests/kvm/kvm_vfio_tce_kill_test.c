@@ -5,7 +5,7 @@
  * entry's page is dropped, and before the hypercall returns, and there must be
  * one for a run of entries, not one for each entry.
  *
- * The host bridge of the lab machine caches nothing, so kprobes watch the
+ * The host bridge that QEMU emulates caches nothing, so kprobes watch the
  * kernel's calls: the exchange of an entry, the firmware call that kills, the
  * drop of a region's count, and the return of the hypercall.  A replay of these
  * events keeps track of what the hardware may still use.

@@ -5,9 +5,9 @@
  *
  * Kprobe events in a trace instance show which VM a VFIO driver would see (VFIO
  * looks it up at the first open of a device), and count what KVM is told about
- * its assigned devices (x86).  Every successful ADD counts as one held file;
- * after every test, kvm_arch_start_assignment() and kvm_arch_end_assignment()
- * have been called once for each.
+ * its assigned devices (x86).  Kernels up to 6.x count these: there, after every
+ * test, kvm_arch_start_assignment() and kvm_arch_end_assignment() have been called
+ * once for each file that was added.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

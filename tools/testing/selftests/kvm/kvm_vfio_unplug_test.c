@@ -4,15 +4,16 @@
  * a held group (contract 1, "the host wins").
  *
  * The host takes the device by sysfs "unbind" or "remove", by unloading the
- * driver, and, on lab machines that offer it, by pulling the card or by the
- * power switch of its slot.  A separate process does that, in limited time.
+ * driver, and, in an emulated machine that offers it, by pulling the card or by
+ * the power switch of its slot.  A separate process does that, in limited time.
  *
- * Every successful ADD counts as one held file; after every test,
+ * Kernels up to 6.x count assigned devices: there, after every test,
  * kvm_arch_start_assignment() and kvm_arch_end_assignment() (x86; kprobe events)
- * have been called once for each.
+ * have been called once for each file that was added.
  *
- * KVM_VFIO_MODULES=DIR names the folder of the loaded modules' files (default:
- * where a lab machine has them).
+ * KVM_VFIO_MODULES=DIR names the folder of the loaded modules' files, which are
+ * loaded again; /lab/modules.d otherwise.  A port of virtio-serial of the name
+ * lab.monitor is QEMU's monitor.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -126,7 +127,7 @@ struct machine {
 	int events;
 };
 
-/* The port of a lab machine for the monitor; false if there is none. */
+/* The port of an emulated machine for its monitor; false if there is none. */
 static bool monitor_port(char *path, size_t size)
 {
 	struct dirent *entry;

@@ -148,13 +148,7 @@ static bool weak;
 
 static inline void find_weak(void)
 {
-	int container = vfio_container_open();
-	int group = group_in(container, devices[0].group);
-
-	vfio_container_use_iommu(container);
-	weak = ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) <= 0;
-	close(group);
-	close(container);
+	weak = !vfio_group_is_coherent(devices[0].group);
 }
 
 /* How often KVM was told since the test began */

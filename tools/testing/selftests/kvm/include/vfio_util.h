@@ -69,7 +69,7 @@ struct vmm {
 /* What vfio_container_use_iommu() sets, VFIO_TEST_IOMMU_TYPE unless changed */
 extern unsigned long vfio_test_iommu_type;
 
-/* An I/O virtual address that every lab machine can map. */
+/* An I/O virtual address that every IOMMU is expected to map. */
 #define VFIO_TEST_IOVA		0x100000UL
 
 void __noreturn __printf(3, 4)
@@ -174,6 +174,9 @@ void kvm_vfio_del(int dev, int fd);
 int vfio_container_open(void);
 int __vfio_container_use_iommu(int container);
 void vfio_container_use_iommu(int container);
+
+/* Can the IOMMU make the group's DMA coherent?  Nobody may have the group open. */
+bool vfio_group_is_coherent(unsigned int number);
 int __vfio_group_open(unsigned int group);
 int vfio_group_open(unsigned int group);
 int __vfio_group_set_container(int group, int container);

@@ -119,13 +119,6 @@ static bool group_is_known(const struct vfio_test_device *devices,
 	return false;
 }
 
-static const char *device_list(void)
-{
-	const char *list = getenv("KVM_VFIO_BDFS");
-
-	return list ? list : getenv("LAB_BDFS");
-}
-
 /*
  * Takes the first device of each IOMMU group on the list, binds it to vfio-pci
  * and returns how many there are.
@@ -137,7 +130,7 @@ static const char *device_list(void)
 unsigned int vfio_test_init(struct vfio_test_device *devices,
 			    unsigned int max, unsigned int need)
 {
-	const char *list = device_list();
+	const char *list = getenv("KVM_VFIO_BDFS");
 	char *copy, *save, *bdf, link[PATH_SIZE];
 	unsigned int nr = 0;
 
@@ -146,7 +139,7 @@ unsigned int vfio_test_init(struct vfio_test_device *devices,
 	if (access("/dev/vfio/vfio", R_OK | W_OK))
 		ksft_exit_skip("/dev/vfio/vfio: %s\n", strerror(errno));
 	if (!list || !*list)
-		ksft_exit_skip("neither KVM_VFIO_BDFS nor LAB_BDFS lists devices\n");
+		ksft_exit_skip("KVM_VFIO_BDFS lists no devices\n");
 
 	copy = strdup(list);
 	VFIO_ASSERT(copy, "strdup");
@@ -623,6 +616,19 @@ void vfio_container_use_iommu(int container)
 	int ret = __vfio_container_use_iommu(container);
 
 	VFIO_ASSERT(!ret, "VFIO_SET_IOMMU: %d", ret);
+}
+
+bool vfio_group_is_coherent(unsigned int number)
+{
+	int container = vfio_container_open(), group = vfio_group_open(number);
+	bool ret;
+
+	vfio_group_set_container(group, container);
+	vfio_container_use_iommu(container);
+	ret = ioctl(container, VFIO_CHECK_EXTENSION, VFIO_DMA_CC_IOMMU) > 0;
+	close(group);
+	close(container);
+	return ret;
 }
 
 int __vfio_group_open(unsigned int group)
