@@ -208,7 +208,7 @@ TEST(memory_again, "memory of a closed container is shared, unless it was to be 
 	close_container(1);
 }
 
-TEST(memory_refused, "memory that is mapped is unregistered later, by anything, and not registered until then")
+TEST(memory_refused, "memory that is mapped is unregistered later, and not registered until then")
 {
 	for (int how = 0; how < 4; how++) {
 		open_container(0, &mms[0]);
@@ -237,7 +237,7 @@ TEST(memory_refused, "memory that is mapped is unregistered later, by anything, 
 	}
 }
 
-TEST(memory_refused_twice, "memory of a closed container that another one unregisters stays refused")
+TEST(memory_refused_twice, "memory of a closed container that another one unregisters is refused")
 {
 	for (int i = 0; i < 3; i++)
 		open_container(i, &mms[0]);
