@@ -164,7 +164,7 @@ void vfio_external_revoke(struct vfio_group *group)
 	list_for_each_entry(user, &group->external_users, node) {
 		WRITE_ONCE(user->dead, true);
 		vfio_external_uncount(user, group);
-		/* As many as there are VMs */
+		/* User space makes as many as it has VMs. */
 		cond_resched();
 	}
 	/* VFIO's list of groups waits, too, but only if there was a user. */
