@@ -118,24 +118,25 @@ static void open_container(int i, struct mm_struct *mm)
 	EXPECT_EQ(first_ioctl(i, mm), 0);
 }
 
-static long enter(int i, u64 ua)
+static long locked(long (*call)(struct tce_container *container, __u64 ua, __u64 size),
+		   int i, u64 ua)
 {
 	long ret;
 
 	mutex_lock(&containers[i].lock);
-	ret = tce_iommu_register_pages(&containers[i], ua, SIZE);
+	ret = call(&containers[i], ua, SIZE);
 	mutex_unlock(&containers[i].lock);
 	return ret;
 }
 
+static long enter(int i, u64 ua)
+{
+	return locked(tce_iommu_register_pages, i, ua);
+}
+
 static long leave(int i, u64 ua)
 {
-	long ret;
-
-	mutex_lock(&containers[i].lock);
-	ret = tce_iommu_unregister_pages(&containers[i], ua, SIZE);
-	mutex_unlock(&containers[i].lock);
-	return ret;
+	return locked(tce_iommu_unregister_pages, i, ua);
 }
 
 static void close_container(int i)

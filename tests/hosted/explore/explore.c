@@ -177,7 +177,7 @@ static int choose_replayed(int current, unsigned int ready)
 	return chosen;
 }
 
-/* Only of a call that tells if it was not done as a whole, pieces count as such. */
+/* A call is in pieces only if it tells that it was not done as a whole. */
 static bool may_give_way(int current, unsigned int ready)
 {
 	if (!whole || current == SCHED_NONE || !(ready & 1U << current))

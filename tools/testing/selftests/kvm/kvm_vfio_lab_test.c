@@ -171,13 +171,6 @@ static void set_iommu(int container, int type)
 	VFIO_ASSERT(!ret, "VFIO_SET_IOMMU, type %d: %d", type, ret);
 }
 
-static long container_check(int container, unsigned long extension)
-{
-	int ret = ioctl(container, VFIO_CHECK_EXTENSION, extension);
-
-	return ret < 0 ? -errno : ret;
-}
-
 static int group_in(int container, const struct vfio_test_device *device)
 {
 	int group = vfio_group_open(device->group);
@@ -194,18 +187,10 @@ static void host_unbind(const struct vfio_test_device *device)
 
 static void find_coherent(void)
 {
-	int container, group;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(devices); i++) {
-		container = vfio_container_open();
-		group = group_in(container, &devices[i]);
-		set_iommu(container, REAL);
-		can_be_coherent[i] =
-			container_check(container, VFIO_DMA_CC_IOMMU) > 0;
-		close(group);
-		close(container);
-	}
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		can_be_coherent[i] = vfio_group_is_coherent(devices[i].group);
 }
 
 /* Probes: how often KVM was told that noncoherent DMA begins, or ends */

@@ -5,8 +5,7 @@
  * anything.
  *
  * Needs CONFIG_VFIO_NOIOMMU, and devices that have no IOMMU, as with
- * intel_iommu=off.  The program allows no-IOMMU mode, which taints
- * the kernel.
+ * intel_iommu=off.  The program allows no-IOMMU mode, which taints the kernel.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -714,14 +714,23 @@ TEST_F(attached, memory_plugged_again)
 	EXPECT_EQ(locked - (long)(REGION_B_SIZE / 1024), locked_kib());
 }
 
+/* Another container of the process, with the second group */
+static int other_container(int *group)
+{
+	int other = vfio_container_open();
+
+	*group = vfio_group_open(devices[1].group);
+	vfio_group_set_container(*group, other);
+	vfio_container_use_iommu(other);
+	return other;
+}
+
 /* No other container gets the region either, as its pages are the old ones. */
 TEST_F(attached, memory_plugged_again_beside_another)
 {
 	void *va = self->vm.memory + REGION_B;
-	int other = vfio_container_open(), group = vfio_group_open(devices[1].group);
+	int group, other = other_container(&group);
 
-	vfio_group_set_container(group, other);
-	vfio_container_use_iommu(other);
 	ASSERT_EQ(0, __vfio_memory_register(other, va, REGION_B_SIZE));
 	ASSERT_EQ(H_SUCCESS, h_put_tce(&self->vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW));
 	ASSERT_EQ(0, __vfio_memory_unregister(other, va, REGION_B_SIZE));
@@ -740,11 +749,8 @@ TEST_F(attached, memory_plugged_again_beside_another)
 static int other_container_of_b(struct ppc64_vcpu *vcpu, int container, int *group)
 {
 	void *va = vcpu->vm->memory + REGION_B;
-	int other = vfio_container_open();
+	int other = other_container(group);
 
-	*group = vfio_group_open(devices[1].group);
-	vfio_group_set_container(*group, other);
-	vfio_container_use_iommu(other);
 	VFIO_ASSERT(!__vfio_memory_register(other, va, REGION_B_SIZE), "register");
 	VFIO_ASSERT(!__vfio_memory_unregister(container, va, REGION_B_SIZE), "unregister");
 	VFIO_ASSERT(h_put_tce(vcpu, LIOBN, 0, PAGE_B(0) | TCE_RW) == H_SUCCESS, "H_PUT_TCE");

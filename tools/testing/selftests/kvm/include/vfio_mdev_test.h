@@ -11,9 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/vfio.h>
-#include <sys/ioctl.h>
-
 #include "vfio_probe.h"
 #include "vfio_util.h"
 
@@ -146,11 +143,6 @@ static inline bool is_clean(struct start *start)
  */
 static bool weak;
 
-static inline void find_weak(void)
-{
-	weak = !vfio_group_is_coherent(devices[0].group);
-}
-
 /* How often KVM was told since the test began */
 static inline bool told(const struct start *start, unsigned int begun, unsigned int ended)
 {
@@ -181,9 +173,9 @@ static inline int mdev_test_run(int argc, char **argv)
 		ksft_exit_skip("the module mtty is not loaded\n");
 	vfio_test_init(devices, NR_REAL, NR_REAL);
 	debugfs_mount();
+	weak = !vfio_group_is_coherent(devices[0].group);
 #ifdef __x86_64__
 	vfio_probes_set(probes, PROBE_MAX);
-	find_weak();
 #endif
 	ret = test_harness_run(argc, argv);
 	vfio_probes_remove();
