@@ -20,8 +20,10 @@
  * waits for an RCU grace period, and only then does the group lose its IOMMU.
  * A dead user pins the file and nothing else.
  *
+ * A group on an iommufd is accepted without a count: iommufd keeps the DMA of
+ * its devices in bounds while one of them is open, and there is none otherwise.
  * A user of a device cdev pins the file, and the file its device; the DMA
- * protection there is iommufd's own.
+ * protection there is iommufd's own, too.
  *
  * Who pins what
  *
@@ -125,18 +127,13 @@ static void vfio_external_show_cdev(struct vfio_device_file *df,
  *	a device cdev, bound or not.  A file can have any number of users.
  *
  * What the members of @user say about the group is found out under the same
- * hold of the group's lock that pins it; but for what the IOMMU driver says of
- * its coherency, which is asked after that.
+ * hold of the group's lock that pins it.
  *
  * Context: Process context, may sleep.  Takes the group's lock, so the caller
- * must not hold kvm->lock.  May wait for what user space withholds from an ioctl
- * of the container, without that lock.  The caller pins @file and this module
- * for the call.
+ * must not hold kvm->lock.  The caller pins @file and this module for the call.
  * Return: 0, or with nothing changed: -EINVAL if @file is no VFIO group or
  * device cdev, or if its group has no container, has no IOMMU set in it, or
- * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).  If the
- * host takes the group back while the IOMMU driver is asked, 0 and a user that is
- * not alive: vfio_external_alive().
+ * was taken back by the host; -EPERM if it has no IOMMU (no-IOMMU mode).
  */
 int vfio_external_get(struct vfio_external_user *user, struct file *file)
 {

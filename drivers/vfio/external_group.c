@@ -25,10 +25,10 @@ static int vfio_external_group_incoherent(struct device *dev, void *unused)
 }
 
 /*
- * A group is coherent if each of its devices can only be attached to a domain
- * that enforces coherency.  Devices without a VFIO driver are asked as well:
- * any of the group may do DMA.  An emulated IOMMU (mdev) means no DMA of its
- * own.
+ * VFIO has a domain enforce coherency if the IOMMU of each device can, so these
+ * say the same as VFIO_DMA_CC_IOMMU of a container that has only this group.
+ * Devices without a VFIO driver are asked as well: any of the group may do DMA.
+ * An emulated IOMMU (mdev) means no DMA of its own.
  */
 static bool vfio_external_group_coherent(struct vfio_group *group)
 {
@@ -53,12 +53,12 @@ static void vfio_external_uncount(struct vfio_external_user *user,
  * there: a container drops its driver with its last group, and a group that
  * has other users than its file does not leave.
  */
-static int vfio_external_add_to_group(struct vfio_external_user *user,
-				      struct vfio_group *group)
+int vfio_external_get_group(struct vfio_external_user *user,
+			    struct vfio_group *group)
 {
 	int ret;
 
-	lockdep_assert_held(&group->group_lock);
+	guard(mutex)(&group->group_lock);
 
 	if (group->type == VFIO_NO_IOMMU)
 		return -EPERM;
@@ -82,29 +82,6 @@ static int vfio_external_add_to_group(struct vfio_external_user *user,
 
 	list_add_tail(&user->node, &group->external_users);
 	WRITE_ONCE(group->nr_external_users, group->nr_external_users + 1);
-	return 0;
-}
-
-/*
- * A container answers for all its groups at once, so it is asked only about a
- * group that is not coherent by itself.  Without the group's lock, because the
- * driver may wait for what user space withholds from another ioctl.
- */
-int vfio_external_get_group(struct vfio_external_user *user,
-			    struct vfio_group *group)
-{
-	struct vfio_iommu_use *use = NULL;
-	int ret;
-
-	scoped_guard(mutex, &group->group_lock) {
-		ret = vfio_external_add_to_group(user, group);
-		if (ret)
-			return ret;
-		if (user->counted && !user->coherent)
-			use = vfio_group_get_iommu_use(group);
-	}
-	if (use)
-		user->coherent = vfio_iommu_use_coherent(use);
 	return 0;
 }
 

@@ -44,7 +44,6 @@ struct iommu_group *host_group(enum vfio_group_type type, unsigned int nr)
 	ig->id = nr_iommu_groups++;
 	ig->refs = 1;
 	ig->type = type;
-	ig->domain_coherent = true;
 	ig->windows = type == VFIO_IOMMU ? 3 : 0;
 	ig->nr_devices = nr;
 	ig->next = iommu_groups;

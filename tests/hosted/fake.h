@@ -54,7 +54,6 @@ struct iommu_group {
 	int id;
 	int refs;
 	enum vfio_group_type type;
-	bool domain_coherent;	/* from this VFIO_DMA_CC_IOMMU is answered */
 	int protected;		/* atomic: a domain of VFIO is attached */
 	int owned;		/* atomic: DMA ownership claimed */
 	int busy;		/* atomic: RCU readers that rely on it */
@@ -114,16 +113,12 @@ int fake_preregistered(int table);
 struct fake_counts {
 	unsigned int symbol_gets;
 	int symbol_refs;	/* vfio.ko, API_SYMBOLS at a time */
-	unsigned int extension;	/* questions to an IOMMU driver */
 	unsigned int capable;	/* questions to a device */
 	unsigned int api_calls;	/* of KVM to vfio.ko */
 	int vms, groups, containers, tce_holders;
 };
 
 extern struct fake_counts counts;
-
-/* Called once, when an IOMMU driver is asked the next time */
-extern void (*fake_when_asked)(void);
 
 /* @events without those that this variant's kernel does not have */
 const char *fake_events(const char *events);

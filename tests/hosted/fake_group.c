@@ -17,7 +17,6 @@ struct vfio_iommu_use {
 	int refs;
 	int type;
 	int mapped;
-	struct vfio_container *container;	/* not after its last group has left */
 };
 
 struct vfio_container {
@@ -32,13 +31,10 @@ struct vfio_container {
 
 static struct mutex vfio_list_lock;
 static struct list_head vfio_list;
-/* Of the IOMMU driver, inside container->group_lock: which groups it has */
-static struct mutex driver_lock;
 
 static void __attribute__((constructor)) vfio_group_init(void)
 {
 	mutex_init(&vfio_list_lock);
-	mutex_init(&driver_lock);
 	INIT_LIST_HEAD(&vfio_list);
 }
 
@@ -127,9 +123,7 @@ static int vfio_container_attach_group(struct vfio_container *container,
 	group->container = container;
 	group->container_users = 1;
 	container->noiommu = noiommu;
-	mutex_lock(&driver_lock);
 	list_add(&group->container_next, &container->group_list);
-	mutex_unlock(&driver_lock);
 	fake_inc(container->refs);
 out:
 	mutex_unlock(&container->group_lock);
@@ -150,11 +144,7 @@ static void vfio_group_detach_container(struct vfio_group *group)
 		fake_dec(group->iommu_group->owned);
 	group->container = NULL;
 	group->container_users = 0;
-	mutex_lock(&driver_lock);
 	list_del(&group->container_next);
-	if (container->iommu_driver && list_empty(&container->group_list))
-		container->iommu_use->container = NULL;
-	mutex_unlock(&driver_lock);
 	if (container->iommu_driver && list_empty(&container->group_list)) {
 		vfio_iommu_use_put(container->iommu_use);
 		WRITE_ONCE(container->iommu_use, NULL);
@@ -180,7 +170,6 @@ static int vfio_ioctl_set_iommu(struct vfio_container *container, int type)
 		use = fake_alloc(sizeof(*use));
 		use->refs = 1;
 		use->type = type;
-		use->container = container;
 		WRITE_ONCE(container->iommu_driver, true);
 		__atomic_store_n(&container->iommu_use, use, __ATOMIC_RELEASE);
 	}
@@ -234,51 +223,6 @@ static struct vfio_iommu_use *vfio_group_iommu_use(struct vfio_group *group)
 {
 	lockdep_assert_held(&group->group_lock);
 	return __atomic_load_n(&group->container->iommu_use, __ATOMIC_ACQUIRE);
-}
-
-struct vfio_iommu_use *vfio_group_get_iommu_use(struct vfio_group *group)
-{
-	struct vfio_iommu_use *use = vfio_group_iommu_use(group);
-
-	fake_inc(use->refs);
-	return use;
-}
-
-void (*fake_when_asked)(void);
-
-/* One domain for all groups: coherent if each group is, and if there is none. */
-static bool vfio_container_coherent(struct vfio_container *container)
-{
-	struct list_head *at;
-
-	/* Not counted as a walk: the driver knows its domain. */
-	for (at = container->group_list.next; at != &container->group_list; at = at->next) {
-		struct vfio_group *other = container_of(at, struct vfio_group, container_next);
-
-		if (other->type == VFIO_IOMMU && !other->iommu_group->domain_coherent)
-			return false;
-	}
-	return true;
-}
-
-bool vfio_iommu_use_coherent(struct vfio_iommu_use *use)
-{
-	bool coherent = use->type == VFIO_TYPE1_IOMMU || use->type == VFIO_TYPE1v2_IOMMU;
-
-	fake_inc(counts.extension);
-	shim_step("asks the IOMMU driver", NULL);
-	if (fake_when_asked) {
-		fake_when_asked();
-		fake_when_asked = NULL;
-	}
-	mutex_lock(&driver_lock);
-	if (use->container && coherent)
-		coherent = vfio_container_coherent(use->container);
-	mutex_unlock(&driver_lock);
-	if (shim_fault("VFIO_CHECK_EXTENSION"))
-		coherent = false;
-	vfio_iommu_use_put(use);
-	return coherent;
 }
 
 const char *vfio_group_protection(struct vfio_group *group)

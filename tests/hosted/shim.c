@@ -190,7 +190,6 @@ static const char *const lock_order[] = {
 	"&device->dev_set_lock",
 	"&group->device_lock",
 	"&container->group_lock",
-	"&driver_lock",
 	"&container.lock",	/* of the SPAPR TCE driver, as are the next ones */
 	"&shared->lock",
 	"&tce_iommu_mms_lock",

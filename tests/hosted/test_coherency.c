@@ -1,46 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What counts as noncoherent DMA, and when it is asked: contract, section 6 */
-#include <pthread.h>
-
 #include "setup.h"
 
 #if IS_ENABLED(CONFIG_VFIO_GROUP)
 /* A group of two devices; one bit each says whether it can be made coherent. */
-static struct group group_of(bool domain_coherent, int capable)
+static struct group group_of(int capable)
 {
 	struct group group = new_group(2);
 
-	group.ig->domain_coherent = domain_coherent;
 	group.ig->devices[0].capable = capable & 1;
 	group.ig->devices[1].capable = capable & 2;
 	return group;
 }
 
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
-/*
- * Contract 6.1: DMA_CC of its container is 0 and some device cannot be made
- * coherent.
- */
-TEST(coherency, "coherency: container yes or no, devices yes, no, mixed")
+/* Contract 6.1: Some device cannot be made coherent. */
+TEST(coherency, "coherency: devices yes, no, mixed")
 {
-	for (int domain = 0; domain <= 1; domain++)
-		for (int capable = 0; capable <= 3; capable++) {
-			struct vm vm = new_vm();
-			struct group group = group_of(domain, capable);
-			bool weak = !domain && capable != 3;
+	for (int capable = 0; capable <= 3; capable++) {
+		struct vm vm = new_vm();
+		struct group group = group_of(capable);
 
-			EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-			EXPECT_EQ(vm.kvm->arch.noncoherent, weak);
-			EXPECT_EQ(user_del(vm.dev, group.fd), 0);
-			EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-		}
+		EXPECT_EQ(user_add(vm.dev, group.fd), 0);
+		EXPECT_EQ(vm.kvm->arch.noncoherent, capable != 3);
+		EXPECT_EQ(user_del(vm.dev, group.fd), 0);
+		EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
+	}
 }
 
 /* Contract 6.1: A device that VFIO does not know may do DMA, too. */
 TEST(coherency_bystander, "coherency: a device without a VFIO driver counts")
 {
 	struct vm vm = new_vm();
-	struct group group = group_of(false, 1);
+	struct group group = group_of(1);
 
 	host_unbind(&group.ig->devices[1]);
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
@@ -55,7 +47,6 @@ TEST(coherency_neighbour, "coherency: not charged for its neighbour")
 	struct group a = open_group(host_group(VFIO_IOMMU, 1), container);
 	struct group b = open_group(host_group(VFIO_IOMMU, 1), container);
 
-	b.ig->domain_coherent = false;
 	b.ig->devices[0].capable = false;
 	EXPECT_EQ(user_set_iommu(container), 0);
 	EXPECT_EQ(user_add(strong.dev, a.fd), 0);
@@ -68,41 +59,36 @@ TEST(coherency_neighbour, "coherency: not charged for its neighbour")
 TEST(coherency_once, "coherency: asked once at ADD, never at release")
 {
 	struct vm vm = new_vm();
-	struct group group = group_of(false, 1);
-	unsigned int extension, capable;
+	struct group group = group_of(1);
+	unsigned int capable;
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	extension = counts.extension;
 	capable = counts.capable;
-	EXPECT_EQ(extension, 1);
 	EXPECT(capable >= 1 && capable <= 2);
-	group.ig->domain_coherent = true;
 	group.ig->devices[1].capable = true;
 	EXPECT_EQ(user_add(vm.dev, group.fd), -EEXIST);
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 1);
 	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-	EXPECT_EQ(counts.extension, extension);
 	EXPECT_EQ(counts.capable, capable);
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-	group.ig->domain_coherent = false;
 	group.ig->devices[1].capable = false;
-	extension = counts.extension;
+	capable = counts.capable;
 	EXPECT_EQ(shim_close(vm.dev), 0);
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-	EXPECT_EQ(counts.extension, extension);
+	EXPECT_EQ(counts.capable, capable);
 }
 
 /* KVM hears of the first and the last one only. */
 TEST(coherency_transitions, "coherency: KVM hears of transitions only")
 {
 	struct vm vm = new_vm();
-	struct group weak[3], strong = group_of(true, 3);
+	struct group weak[3], strong = group_of(3);
 
 	for (int i = 0; i < 3; i++)
-		weak[i] = group_of(false, 0);
+		weak[i] = group_of(0);
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, strong.fd), 0);
 	EXPECT_LOG("+sk");
@@ -123,7 +109,7 @@ TEST(coherency_transitions, "coherency: KVM hears of transitions only")
 TEST(coherency_vms, "coherency: each VM on its own")
 {
 	struct vm a = new_vm(), b = new_vm();
-	struct group weak = group_of(false, 0);
+	struct group weak = group_of(0);
 
 	EXPECT_EQ(user_add(a.dev, weak.fd), 0);
 	EXPECT_EQ(user_add(b.dev, weak.fd), 0);
@@ -137,7 +123,7 @@ TEST(coherency_vms, "coherency: each VM on its own")
 TEST(coherency_nobody, "coherency: does not matter to KVM")
 {
 	struct vm vm = new_vm();
-	struct group weak = group_of(false, 0);
+	struct group weak = group_of(0);
 
 	log_start();
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
@@ -156,7 +142,7 @@ TEST(coherency_mdev, "coherency: mdev groups never count")
 	int containers[] = { user_open_container(), user_open_iommufd() };
 	struct group weak = open_group(host_group(VFIO_IOMMU, 1), containers[0]);
 
-	weak.ig->domain_coherent = false;
+	weak.ig->devices[0].capable = false;
 	for (int i = 0; i < 2; i++) {
 		struct group group = open_group(host_group(VFIO_EMULATED_IOMMU,
 							   1), containers[i]);
@@ -169,9 +155,7 @@ TEST(coherency_mdev, "coherency: mdev groups never count")
 }
 
 #ifdef __KVM_HAVE_ARCH_NONCOHERENT_DMA
-/*
- * Contract 6.1: On an iommufd there is no container to ask, only the devices.
- */
+/* Contract 6.1 */
 TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 {
 	for (int capable = 0; capable <= 3; capable++) {
@@ -183,7 +167,6 @@ TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 		group.ig->devices[1].capable = capable & 2;
 		EXPECT_EQ(user_add(vm.dev, group.fd), 0);
 		EXPECT_EQ(vm.kvm->arch.noncoherent, capable != 3);
-		EXPECT_EQ(counts.extension, 0);
 	}
 }
 
@@ -191,7 +174,7 @@ TEST(coherency_iommufd, "coherency: of a group on an iommufd")
 TEST(coherency_dead, "coherency: a dead member counts until DEL")
 {
 	struct vm vm = new_vm();
-	struct group group = group_of(false, 0);
+	struct group group = group_of(0);
 
 	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
 	host_take_back(group.ig, true);
@@ -200,40 +183,4 @@ TEST(coherency_dead, "coherency: a dead member counts until DEL")
 	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
 }
 #endif
-
-static struct iommu_group *asked_about;
-
-static void *host(void *unused)
-{
-	host_take_back(asked_about, true);
-	return NULL;
-}
-
-static void take_it_back(void)
-{
-	pthread_t thread;
-
-	EXPECT_EQ(pthread_create(&thread, NULL, host, NULL), 0);
-	EXPECT_EQ(pthread_join(thread, NULL), 0);
-}
-
-/* Contract 1.15: The host takes the group back while its container is asked. */
-TEST(coherency_taken_back, "coherency: of a group that the host takes back meanwhile")
-{
-	struct vm vm = new_vm();
-	struct group group = group_of(false, 0);
-
-	asked_about = group.ig;
-	fake_when_asked = take_it_back;
-	EXPECT_EQ(user_add(vm.dev, group.fd), 0);
-	EXPECT(!fake_when_asked);
-	EXPECT_EQ(users(&group), 0);
-	/* Its container has no group left that is not coherent. */
-	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-	EXPECT_EQ(user_add(vm.dev, group.fd), -EEXIST);
-	EXPECT_ASSIGNED(vm.kvm, 1);
-	EXPECT_EQ(user_del(vm.dev, group.fd), 0);
-	EXPECT_ASSIGNED(vm.kvm, 0);
-	EXPECT_EQ(vm.kvm->arch.noncoherent, 0);
-}
 #endif

@@ -120,10 +120,9 @@ TEST(show_noncoherent, "show: a group that is not coherent, also once it is revo
 	struct vm vm = new_vm();
 	struct group weak = new_group(1);
 
-	weak.ig->domain_coherent = false;
 	weak.ig->devices[0].capable = false;
 	EXPECT_EQ(user_add(vm.dev, weak.fd), 0);
-	weak.ig->domain_coherent = true;
+	weak.ig->devices[0].capable = true;
 	expect_show(vm.dev, VM(1, 1) GROUP(0, "held", "vfio-iommu-type1")
 		    PCI("0000:00:00.0", "closed") USERS(0) NONCOHERENT);
 	host_take_back(weak.ig, true);
@@ -508,7 +507,6 @@ static struct group weak_group(void)
 {
 	struct group group = new_group(1);
 
-	group.ig->domain_coherent = false;
 	group.ig->devices[0].capable = false;
 	return group;
 }

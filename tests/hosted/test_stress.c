@@ -228,7 +228,6 @@ static void setup_groups(void)
 	for (int i = 0; i < GROUPS; i++) {
 		groups[i].ig = host_group(VFIO_IOMMU, 1);
 		groups[i].ig->devices[0].capable = i;
-		groups[i].ig->domain_coherent = i;
 		groups[i].container = i ? container : user_open_container();
 		groups[i].fd = -1;
 		prepare_group(&groups[i]);

@@ -30,7 +30,6 @@ static struct sweep new_sweep(void)
 
 	s.file = group.fd;
 	s.second = weak.fd;
-	weak.ig->domain_coherent = false;
 	weak.ig->devices[1].capable = false;
 #else
 	struct device *weak = host_group(VFIO_IOMMU, 1)->devices;

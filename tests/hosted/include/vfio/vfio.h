@@ -83,8 +83,6 @@ struct vfio_group {
 struct vfio_group *vfio_group_from_file(struct file *file);
 int vfio_group_use_container(struct vfio_group *group);
 void vfio_group_unuse_container(struct vfio_group *group);
-struct vfio_iommu_use *vfio_group_get_iommu_use(struct vfio_group *group);
-bool vfio_iommu_use_coherent(struct vfio_iommu_use *use);
 const char *vfio_group_protection(struct vfio_group *group);
 int vfio_group_preregistered(struct vfio_group *group);
 void vfio_group_set_kvm(struct vfio_group *group, struct kvm *kvm);
