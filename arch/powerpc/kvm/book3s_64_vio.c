@@ -373,8 +373,10 @@ static void tce_link_remove(struct tce_link *link, struct list_head *unused)
 {
 	struct tce_attachment *attachment, *next;
 
-	list_for_each_entry_safe(attachment, next, &link->attachments, node)
+	list_for_each_entry_safe(attachment, next, &link->attachments, node) {
 		tce_attachment_remove(attachment, unused);
+		cond_resched();
+	}
 }
 
 static void tce_holder_detach(struct kvm_spapr_tce_holder *holder,

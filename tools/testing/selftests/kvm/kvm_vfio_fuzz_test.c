@@ -1288,11 +1288,28 @@ static void slots_init(void)
 	close(path);
 }
 
-/* If the kernel can do it: threads get the CPU in the middle of an ioctl. */
-static void preempt_fully(void)
+#define PREEMPT	"/sys/kernel/debug/sched/preempt"
+
+/*
+ * If the kernel can do it: threads get the CPU in the middle of an ioctl.  The mode that
+ * the kernel had before, in @before, is in brackets.
+ */
+static void preempt_fully(char *before)
 {
+	char modes[64] = "", *mode;
+	FILE *f;
+
+	*before = '\0';
 	debugfs_mount();
-	__sysfs_write("/sys/kernel/debug/sched/preempt", "full");
+	f = fopen(PREEMPT, "re");
+	if (!f)
+		return;
+	mode = fgets(modes, sizeof(modes), f);
+	fclose(f);
+	mode = mode ? strchr(mode, '(') : NULL;
+	if (!mode || sscanf(mode, "(%15[a-z])", before) != 1)
+		*before = '\0';
+	__sysfs_write(PREEMPT, "full");
 }
 
 static void seed_init(void)
@@ -1309,6 +1326,7 @@ static void seed_init(void)
 int main(void)
 {
 	unsigned long seconds = env_number("FUZZ_S", MIN_SECONDS), rounds;
+	char preempt[16];
 	bool ok;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -1323,10 +1341,12 @@ int main(void)
 	seed_init();
 	signal(SIGALRM, on_alarm);
 	pthread_barrier_init(&start, NULL, ACTOR_CHILD + 1);
-	preempt_fully();
+	preempt_fully(preempt);
 	ksft_print_msg("KVM_VFIO_SEED=%llu, %lu seconds\n", seed, seconds);
 
 	ok = fuzz(seconds, &rounds);
+	if (*preempt)
+		__sysfs_write(PREEMPT, preempt);
 	ksft_print_msg("%lu rounds, %lu searches, %lu states, the largest %lu, left %u\n",
 		       rounds, model_stats.searches, model_stats.states,
 		       model_stats.largest, model_possible());
