@@ -233,14 +233,14 @@ TEST(nothing_left)
 	EXPECT_TRUE(vfio_group_is_free(device.group));
 }
 
+static struct host_number nr_open = { .path = "/proc/sys/fs/nr_open" };
+
 static void allow_files(unsigned int nr)
 {
 	struct rlimit limit = { .rlim_cur = nr, .rlim_max = nr };
-	char text[16];
 
-	snprintf(text, sizeof(text), "%u", nr);
 	if (setrlimit(RLIMIT_NOFILE, &limit))
-		VFIO_ASSERT(!__sysfs_write("/proc/sys/fs/nr_open", text) &&
+		VFIO_ASSERT(!__host_number_raise(&nr_open, nr) &&
 			    !setrlimit(RLIMIT_NOFILE, &limit), "allow %u files", nr);
 }
 
@@ -258,5 +258,6 @@ int main(int argc, char **argv)
 	measure(&few, files / 4);
 	measure(&all, files);
 	vfio_probes_remove();
+	host_number_restore(&nr_open);
 	return test_harness_run(argc, argv);
 }

@@ -189,8 +189,12 @@ static void set_up_devices(void)
 
 int main(int argc, char **argv)
 {
+	int ret;
+
 	set_up_devices();
 	vfio_test_init(devices, ARRAY_SIZE(devices), 2);
 	debugfs_mount();
-	return test_harness_run(argc, argv);
+	ret = test_harness_run(argc, argv);
+	__sysfs_write(ALLOW, "N");
+	return ret;
 }

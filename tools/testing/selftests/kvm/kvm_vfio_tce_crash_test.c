@@ -38,6 +38,7 @@
 #define MISSING		(3 * PPC64_FREE)
 
 static struct vfio_test_device device;
+static struct host_number huge_pages = { .path = "/proc/sys/vm/nr_hugepages" };
 
 FIXTURE(crash)
 {
@@ -132,7 +133,7 @@ static uint8_t *shifted_pages(void)
 	int rw = PROT_READ | PROT_WRITE, flags = MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
 	uint8_t *va = (uint8_t *)0x70000000UL - HUGE;
 
-	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/nr_hugepages", "1"), "nr_hugepages");
+	VFIO_ASSERT(!__host_number_raise(&huge_pages, 1), "nr_hugepages");
 	VFIO_ASSERT(mmap(va, HUGE, rw, flags | MAP_SHARED | MAP_HUGETLB, -1, 0) == va,
 		    "no huge page");
 	VFIO_ASSERT(mmap(va + HUGE, BEHIND, rw, flags | MAP_PRIVATE, -1, 0) == va + HUGE,
@@ -160,6 +161,8 @@ TEST_F(crash, defect43_piece_of_a_large_page)
 	EXPECT_EQ(-EPERM, __vfio_dma_map(self->container, va + HUGE + large, large, large));
 	EXPECT_EQ(0, __vfio_dma_unmap(self->container, 0, large));
 	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, HUGE + BEHIND));
+	munmap(va, HUGE);
+	host_number_restore(&huge_pages);
 }
 
 /*

@@ -262,9 +262,11 @@ FIXTURE_VARIANT_ADD(dma, second_window) {
  * kernel with 64 KiB pages, or with huge pages, which POWER9 has with the
  * kernel parameter disable_radix.
  */
+static struct host_number huge_pages = { .path = "/proc/sys/vm/nr_hugepages" };
+
 static bool has_huge_pages(void)
 {
-	return !access("/proc/sys/vm/nr_hugepages", F_OK);
+	return !access(huge_pages.path, F_OK);
 }
 
 static unsigned int second_shift(void)
@@ -278,15 +280,11 @@ static unsigned int second_shift(void)
  * KiB pages), a write to a private mapping makes only the first one writable:
  * pinning the second one for writing then faults for ever (seen in 6.12).
  *
- * There is room for eight, as the pages of a test before come back late: RCU frees them.
  */
 static uint8_t *huge_memory(void)
 {
-	bool small = !access("/sys/kernel/mm/hugepages/hugepages-2048kB", F_OK);
 	void *va;
 
-	VFIO_ASSERT(!__sysfs_write("/proc/sys/vm/nr_hugepages", small ? "64" : "8"),
-		    "nr_hugepages");
 	va = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
 		  MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	VFIO_ASSERT(va != MAP_FAILED, "no huge pages");
@@ -852,8 +850,16 @@ TEST_F(dma, deleted_group)
 
 int main(int argc, char **argv)
 {
+	bool small = !access("/sys/kernel/mm/hugepages/hugepages-2048kB", F_OK);
+	int ret;
+
 	vfio_test_init(devices, ARRAY_SIZE(devices), ARRAY_SIZE(devices));
-	return test_harness_run(argc, argv);
+	/* Room for eight tests: the pages of one come back late, as RCU frees them. */
+	if (has_huge_pages())
+		VFIO_ASSERT(!__host_number_raise(&huge_pages, small ? 64 : 8), "nr_hugepages");
+	ret = test_harness_run(argc, argv);
+	host_number_restore(&huge_pages);
+	return ret;
 }
 #else
 int main(void)

@@ -88,6 +88,16 @@ unsigned int vfio_test_init(struct vfio_test_device *devices,
 			    unsigned int max, unsigned int need);
 int __sysfs_write(const char *path, const char *text);
 
+/* A number of the host that has to be larger for the time of a program */
+struct host_number {
+	const char *path;
+	unsigned long before;
+	bool raised;
+};
+
+int __host_number_raise(struct host_number *number, unsigned long least);
+void host_number_restore(struct host_number *number);
+
 /*
  * Is this a logical partition, a guest of PowerVM or QEMU?  Its containers take one group,
  * and its windows have one level.

@@ -27,10 +27,12 @@
 
 int vfio_probe_event(const char *line)
 {
+#ifdef __powerpc64__
 	int ret = __sysfs_write("/proc/sys/debug/kprobes-optimization", "0");
 
 	/* A kernel that never optimizes a probe has no such file. */
 	VFIO_ASSERT(!ret || ret == -ENOENT, "kprobes-optimization: %d", ret);
+#endif
 	return __sysfs_write(TRACEFS "/kprobe_events", line);
 }
 

@@ -76,6 +76,36 @@ int __sysfs_write(const char *path, const char *text)
 	return ret;
 }
 
+int __host_number_raise(struct host_number *number, unsigned long least)
+{
+	FILE *f = fopen(number->path, "re");
+	char text[24];
+	int ret;
+
+	if (!f)
+		return -errno;
+	ret = fscanf(f, "%lu", &number->before);
+	fclose(f);
+	if (ret != 1)
+		return -EINVAL;
+	if (number->before >= least)
+		return 0;
+	snprintf(text, sizeof(text), "%lu", least);
+	ret = __sysfs_write(number->path, text);
+	number->raised = !ret;
+	return ret;
+}
+
+void host_number_restore(struct host_number *number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lu", number->before);
+	if (number->raised)
+		VFIO_ASSERT(!__sysfs_write(number->path, text), "%s", number->path);
+	number->raised = false;
+}
+
 /* The last component of what the link @name of a PCI device points to. */
 int __pci_link(const char *bdf, const char *name, char *buf, size_t size)
 {

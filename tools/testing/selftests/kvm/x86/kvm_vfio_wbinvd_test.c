@@ -59,8 +59,8 @@ enum {
 static struct vfio_probe probes[PROBE_MAX] = {
 	[PROBE_FLUSH] = VFIO_PROBE("flush", "__wbinvd"),
 	[PROBE_ALL] = VFIO_PROBE("all", "wbinvd_on_all_cpus"),
-	[PROBE_LOAD] = VFIO_PROBE("load", "kvm:kvm_arch_vcpu_load"),
-	[PROBE_EXIT] = VFIO_PROBE("exit", "kvm:kvm_emulate_wbinvd"),
+	[PROBE_LOAD] = VFIO_PROBE("load", "kvm_arch_vcpu_load"),
+	[PROBE_EXIT] = VFIO_PROBE("exit", "kvm_emulate_wbinvd"),
 };
 
 /*
