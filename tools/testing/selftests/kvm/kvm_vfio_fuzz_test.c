@@ -1291,8 +1291,8 @@ static void slots_init(void)
 #define PREEMPT	"/sys/kernel/debug/sched/preempt"
 
 /*
- * If the kernel can do it: threads get the CPU in the middle of an ioctl.  The mode that
- * the kernel had before, in @before, is in brackets.
+ * If the kernel can do it: threads get the CPU in the middle of an ioctl.  @before is the
+ * mode until then, which the kernel lists in brackets; empty if it does not.
  */
 static void preempt_fully(char *before)
 {
@@ -1307,8 +1307,8 @@ static void preempt_fully(char *before)
 	mode = fgets(modes, sizeof(modes), f);
 	fclose(f);
 	mode = mode ? strchr(mode, '(') : NULL;
-	if (!mode || sscanf(mode, "(%15[a-z])", before) != 1)
-		*before = '\0';
+	if (mode)
+		sscanf(mode, "(%15[a-z]", before);
 	__sysfs_write(PREEMPT, "full");
 }
 

@@ -257,13 +257,13 @@ FIXTURE_VARIANT_ADD(dma, second_window) {
 	.window = SECOND_WINDOW,
 };
 
+static struct host_number huge_pages = { .path = "/proc/sys/vm/nr_hugepages" };
+
 /*
  * The second window has pages of 64 KiB if the host has pages that large: a
  * kernel with 64 KiB pages, or with huge pages, which POWER9 has with the
  * kernel parameter disable_radix.
  */
-static struct host_number huge_pages = { .path = "/proc/sys/vm/nr_hugepages" };
-
 static bool has_huge_pages(void)
 {
 	return !access(huge_pages.path, F_OK);
@@ -279,14 +279,12 @@ static unsigned int second_shift(void)
  * page has several entries in the page table (16 MiB with the hash MMU and 4
  * KiB pages), a write to a private mapping makes only the first one writable:
  * pinning the second one for writing then faults for ever (seen in 6.12).
- *
  */
 static uint8_t *huge_memory(void)
 {
-	void *va;
+	void *va = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 
-	va = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
-		  MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	VFIO_ASSERT(va != MAP_FAILED, "no huge pages");
 	return va;
 }
