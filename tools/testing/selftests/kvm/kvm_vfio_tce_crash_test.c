@@ -289,7 +289,9 @@ struct race {
 	int tables[MANY];
 	unsigned int nr;
 	unsigned int go;
-	uint64_t wait;
+	int64_t wait;		/* ns; below 0, the other one waits */
+	int64_t step;
+	bool too_long;
 	struct ppc64_vcpu *vcpu;
 	cpu_set_t cpus;
 	int wake;
@@ -305,12 +307,12 @@ static uint64_t now(void)
 	return time.tv_sec * 1000000000UL + time.tv_nsec;
 }
 
-/* Spins instead of sleeping: there is no race unless the thread has a CPU. */
-static void spin(uint64_t ns)
+/* Spins instead of sleeping: there is no race unless the thread has a CPU.  Not if below 0. */
+static void spin(int64_t ns)
 {
-	uint64_t end = now() + ns;
+	int64_t end = now() + ns;
 
-	while (now() < end)
+	while ((int64_t)now() < end)
 		;
 }
 
@@ -490,14 +492,22 @@ TEST_F(crash, defect6_tables_closed_during_del)
 	expect_alive(_metadata, &self->vcpu);
 }
 
-/* How long one of two waits next, so that each comes first at times; both in ns */
-static uint64_t next_wait(uint64_t wait, bool too_long, uint64_t least)
+/*
+ * Who of two waits next after they met, and how long, so that each comes first at times: on a
+ * host that has much else to do, one of the two CPUs can be late by milliseconds.  Looks for
+ * the border with longer and longer steps, then stays near it.
+ */
+static void next_wait(struct race *race, bool too_long)
 {
-	uint64_t step = wait / 16 + least;
+	const int64_t least = 5000, most = 10000000;
 
-	if (!too_long)
-		return wait + step;
-	return wait - (step < wait ? step : wait);
+	race->step = too_long == race->too_long ? 2 * race->step : race->step / 2;
+	if (race->step < least)
+		race->step = least;
+	if (race->step > most)
+		race->step = most;
+	race->too_long = too_long;
+	race->wait += too_long ? -race->step : race->step;
 }
 
 static void *remove_when_met(void *arg)
@@ -505,6 +515,7 @@ static void *remove_when_met(void *arg)
 	struct race *race = arg;
 
 	meet(race);
+	spin(-race->wait);
 	return (void *)(long)__tce_window_remove(race->container, 0);
 }
 
@@ -517,7 +528,6 @@ TEST_F(crash, defect32_window_removed_during_set)
 {
 	struct race race = { .container = self->container };
 	unsigned int i, nr[2] = { 0 }, wrong = 0;
-	uint64_t wait = 0;
 	pthread_t thread;
 	void *removed;
 	long ret;
@@ -533,7 +543,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 		race.go = 0;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, remove_when_met, &race));
 		meet(&race);
-		spin(wait);
+		spin(race.wait);
 		set = __kvm_vfio_set_spapr_tce(self->dev, self->group, self->table);
 		ASSERT_TRUE(!set || set == -EINVAL);
 		nr[!set]++;
@@ -541,7 +551,7 @@ TEST_F(crash, defect32_window_removed_during_set)
 		 * If SET found the window, the removal was too late; if not,
 		 * too early.
 		 */
-		wait = next_wait(wait, set, 20000);
+		next_wait(&race, set);
 		pthread_join(thread, &removed);
 		ASSERT_EQ(NULL, removed);
 		ret = h_put_tce(&self->vcpu, LIOBN, 0, PAGES | TCE_RW);
@@ -568,6 +578,7 @@ static void *put_when_met(void *arg)
 					    &race->cpus), "affinity");
 	VFIO_ASSERT(h_put_tce(race->vcpu, LIOBN, 0, 0) == H_SUCCESS, "unmap");
 	meet(race);
+	spin(-race->wait);
 	return (void *)h_put_tce(race->vcpu, LIOBN, 0, PAGES | TCE_RW);
 }
 
@@ -582,8 +593,8 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 	void *va = self->vm.memory + PAGES, *ret;
 	struct race race = { .vcpu = &self->vcpu };
 	unsigned int i, nr[2] = { 0 };
-	uint64_t wait = 0, value = 1;
 	pthread_t put, other;
+	uint64_t value = 1;
 	cpu_set_t own;
 	int err;
 
@@ -605,7 +616,7 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 		ASSERT_EQ(0, pthread_create(&other, NULL, close_in_between, &race));
 		ASSERT_EQ(0, pthread_create(&put, NULL, put_when_met, &race));
 		meet(&race);
-		spin(wait);
+		spin(race.wait);
 		ASSERT_EQ((ssize_t)sizeof(value), write(race.wake, &value, sizeof(value)));
 		while (!__atomic_load_n(&race.awake, __ATOMIC_SEQ_CST))
 			;
@@ -617,7 +628,7 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 		ASSERT_TRUE(!err || err == -EBUSY);
 		ASSERT_EQ(err ? H_SUCCESS : PPC64_TO_USER, (long)ret);
 		nr[!err]++;
-		wait = next_wait(wait, err, 5000);
+		next_wait(&race, err);
 		if (!err)
 			ASSERT_EQ(0, __vfio_memory_register(self->container, va, REGION));
 	}
@@ -625,6 +636,9 @@ TEST_F(crash, defect4_region_unregistered_while_it_is_used)
 	EXPECT_NE(0U, nr[1]);
 	tce_normal_speed();
 	expect_alive(_metadata, &self->vcpu);
+	/* No try has left the region counted. */
+	EXPECT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, 0, 0, 2));
+	EXPECT_EQ(0, __vfio_memory_unregister(self->container, va, REGION));
 }
 
 int main(int argc, char **argv)
