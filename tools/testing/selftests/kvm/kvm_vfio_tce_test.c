@@ -630,6 +630,28 @@ TEST_F(attached, list_maps_and_stuff_unmaps)
 	EXPECT_EQ(0, MAPPED_B(self));
 }
 
+/* One page of the host each, so that the region of nearly each entry has to be looked up */
+TEST_F(attached, list_of_many_regions)
+{
+	const size_t size = getpagesize();
+	void *va = self->vm.memory + PAGE_REST(0);
+	unsigned int i, nr = 8;
+
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(0, __vfio_memory_register(self->container, va + i * size, size));
+	for (i = 0; i < TCE_LIST; i++)
+		tce_list_set(&self->vm, LIST, i, (PAGE_REST(0) + i % nr * size) | TCE_RW);
+	ASSERT_EQ(H_SUCCESS, h_put_tce_indirect(&self->vcpu, LIOBN, 0, LIST, TCE_LIST));
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ((long)(TCE_LIST / nr),
+			  tce_region_mapped(self->container, va + i * size, size));
+	ASSERT_EQ(H_SUCCESS, h_stuff_tce(&self->vcpu, LIOBN, 0, 0, TCE_LIST));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(0, tce_region_mapped(self->container, va + i * size, size));
+		EXPECT_EQ(0, __vfio_memory_unregister(self->container, va + i * size, size));
+	}
+}
+
 /* Address 0 is a page of region A. */
 TEST_F(attached, defect15_list_with_unmapped_entries)
 {
