@@ -90,7 +90,7 @@ check-hosted: deps
 coverage: deps
 	@tests/hosted/coverage
 
-## make coverage-lab   which lines the tests in lab machines take, in real kernels
+## make coverage-lab   which lines and error returns tests in lab machines take, in real kernels
 .PHONY: coverage-lab
 coverage-lab: deps
 	@tests/lab/coverage
