@@ -161,16 +161,16 @@ virtio_card() {
 		"-device virtio-net-pci,netdev=net2,bus=port2,iommu_platform=on,romfile="
 }
 
-# power_test NAME MODULES SECONDS [PROGRAM [ARGUMENT]...]: run tests/qemu/NAME.inside in the
+# power_test MACHINE NAME MODULES SECONDS [PROGRAM [ARGUMENT]...]: run tests/qemu/NAME.inside in the
 # machine for which power_guest was called last, with a program and these arguments.  Its
 # emulated host bridges tell of DMA for which they find no entry; there must be none.
 power_test() {
 	refused=$dir/refused
 	status=0
 	rm -f "$refused"
-	name=$1 modules=$2 seconds=$3 file=${4:-}
-	shift "$(($# < 4 ? 3 : 4))"
-	guest_test "$name" -m power9 -k "$modules" -t "$seconds" ${file:+-f "$file"} \
+	machine=$1 name=$2 modules=$3 seconds=$4 file=${5:-}
+	shift "$(($# < 5 ? 4 : 5))"
+	guest_test "$name" -m "$machine" -k "$modules" -t "$seconds" ${file:+-f "$file"} \
 		--qemu "-d guest_errors -D $refused" \
 		-- "OUTER_QEMU=$(outer_qemu) ./$name.inside $*" ||
 		status=$?
