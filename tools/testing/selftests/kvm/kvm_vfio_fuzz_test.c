@@ -1191,13 +1191,19 @@ static bool all_ways(void)
 	return true;
 }
 
-static void print_ways(void)
+static void print_ways(unsigned long rounds)
 {
+	unsigned long sum[2] = { 0 };
 	unsigned int i;
 
-	for (i = 0; i < OP_KINDS; i++)
+	for (i = 0; i < OP_KINDS; i++) {
 		ksft_print_msg("%-16s %8lu succeeded %8lu failed\n", op_names[i],
 			       total[i][1], total[i][0]);
+		sum[0] += total[i][0];
+		sum[1] += total[i][1];
+	}
+	ksft_print_msg("counts: %lu rounds, %lu operations that succeeded, %lu that failed, %lu reads\n",
+		       rounds, sum[1], sum[0], reads);
 }
 
 /*
@@ -1350,12 +1356,11 @@ int main(void)
 	ksft_print_msg("%lu rounds, %lu searches, %lu states, the largest %lu, left %u\n",
 		       rounds, model_stats.searches, model_stats.states,
 		       model_stats.largest, model_possible());
-	print_ways();
+	print_ways(rounds);
 	ksft_test_result(ok, "the model explains every answer, and nothing leaks\n");
 	ksft_test_result(all_ways() || seconds < MIN_SECONDS || !ok,
 			 "every operation succeeds and fails\n");
 	ksft_test_result(!(splats + kmsg_splats(kmsg)), "the kernel log has no splat\n");
-	ksft_print_msg("%lu reads\n", reads);
 	ksft_test_result(reads_right && reads,
 			 "what people are told is right after each round\n");
 	ksft_finished();

@@ -601,19 +601,22 @@ static bool one_round(uint64_t ns, uint64_t *random)
 /* Each hypercall has had each possible outcome, and no other. */
 static bool all_outcomes(void)
 {
-	bool all = true;
+	unsigned long nr[NR_OUTCOMES], sum = 0;
 	unsigned int what, i;
-	unsigned long nr[NR_OUTCOMES];
+	bool all = true;
 
 	for (what = 0; what < ARRAY_SIZE(hcalls); what++) {
 		for (i = 0; i < NR_OUTCOMES; i++) {
 			nr[i] = guests[0].outcomes[what][i] + guests[1].outcomes[what][i];
 			all = all && nr[i];
+			sum += nr[i];
 		}
 		ksft_print_msg("hypercall %#llx: %lu successes, %lu refused, %lu to user\n",
 			       (unsigned long long)hcalls[what], nr[SUCCESS],
 			       nr[PARAMETER], nr[TO_USER]);
 	}
+	ksft_print_msg("counts: %lu hypercalls, %lu changes by the VMM, %lu times a list was waited for\n",
+		       sum, nr_changes, nr_waits);
 	return all && !guests[0].strange && !guests[1].strange;
 }
 
@@ -659,8 +662,6 @@ int main(void)
 	set_up(&random);
 	for (round = 0; round < rounds; round++)
 		agree = one_round(seconds * 1000000000 / rounds, &random) && agree;
-	ksft_print_msg("%lu changes by the VMM, %lu times a list was waited for\n",
-		       nr_changes, nr_waits);
 	ksft_test_result(agree, "entries_agree\n");
 	ksft_test_result(all_outcomes() && nr_waits, "all_outcomes\n");
 	ksft_test_result(memory_comes_back(), "memory_comes_back\n");
