@@ -1202,7 +1202,7 @@ static void print_ways(unsigned long rounds)
 		sum[0] += total[i][0];
 		sum[1] += total[i][1];
 	}
-	ksft_print_msg("counts: %lu rounds, %lu operations that succeeded, %lu that failed, %lu reads\n",
+	ksft_print_msg("counts: %lu rounds, %lu operations succeeded, %lu failed, %lu reads\n",
 		       rounds, sum[1], sum[0], reads);
 }
 

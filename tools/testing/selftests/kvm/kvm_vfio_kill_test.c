@@ -607,7 +607,7 @@ static void report_memory(const struct memory *before, unsigned int kills)
 	}
 	read_settled_memory(before, &after, &limits);
 	most = print_memory(before, &after, &limits);
-	ksft_print_msg("counts: %u kills, %ld KiB less available, the slab that grew most has %ld more objects\n",
+	ksft_print_msg("counts: %u kills, %ld KiB less, at most %ld objects more in a slab\n",
 		       kills, lost_kib(before, &after), most);
 	ksft_test_result(!grown_caches(before, &after, limits.objects),
 			 "no_slab_growth\n");

@@ -615,7 +615,7 @@ static bool all_outcomes(void)
 			       (unsigned long long)hcalls[what], nr[SUCCESS],
 			       nr[PARAMETER], nr[TO_USER]);
 	}
-	ksft_print_msg("counts: %lu hypercalls, %lu changes by the VMM, %lu times a list was waited for\n",
+	ksft_print_msg("counts: %lu hypercalls, %lu changes by the VMM, %lu waits for a list\n",
 		       sum, nr_changes, nr_waits);
 	return all && !guests[0].strange && !guests[1].strange;
 }
