@@ -494,17 +494,29 @@ static unsigned int grown_caches(const struct memory *before,
 	return nr;
 }
 
-static long print_growth(const struct memory *before,
+static void print_growth(const struct memory *before,
 			 const struct memory *after, long limit)
+{
+	unsigned int i;
+	long more;
+
+	for (i = 0; i < nr_watches; i++) {
+		more = after->active[i] - before->active[i];
+		if (more >= limit / 10 || more <= -limit / 10)
+			ksft_print_msg("%s: %+ld objects\n", watches[i].name, more);
+	}
+}
+
+/* Of the cache that grew most, in objects */
+static long largest_growth(const struct memory *before, const struct memory *after)
 {
 	long more, most = 0;
 	unsigned int i;
 
 	for (i = 0; i < nr_watches; i++) {
 		more = after->active[i] - before->active[i];
-		if (more >= limit / 10 || more <= -limit / 10)
-			ksft_print_msg("%s: %+ld objects\n", watches[i].name, more);
-		most = more > most ? more : most;
+		if (more > most)
+			most = more;
 	}
 	return most;
 }
@@ -539,13 +551,12 @@ static void read_settled_memory(const struct memory *before,
 		lost_kib(before, after) >= limits->kib) && time(NULL) < deadline);
 }
 
-/* Returns by how many objects the cache that grew most has grown. */
-static long print_memory(const struct memory *before,
+static void print_memory(const struct memory *before,
 			 const struct memory *after, const struct limits *limits)
 {
+	print_growth(before, after, limits->objects);
 	ksft_print_msg("%ld KiB less available, %ld are too many\n",
 		       lost_kib(before, after), limits->kib);
-	return print_growth(before, after, limits->objects);
 }
 
 /* Takes a page and a file with a small object for each kill. */
@@ -595,7 +606,6 @@ static void report_memory(const struct memory *before, unsigned int kills)
 {
 	struct limits limits = limits_for(kills);
 	struct memory after;
-	long most;
 
 	if (kernel_has_kasan()) {
 		skip_memory("KASAN keeps what is freed; kmemleak finds leaks");
@@ -606,9 +616,9 @@ static void report_memory(const struct memory *before, unsigned int kills)
 		return;
 	}
 	read_settled_memory(before, &after, &limits);
-	most = print_memory(before, &after, &limits);
+	print_memory(before, &after, &limits);
 	ksft_print_msg("counts: %u kills, %ld KiB less, at most %ld objects more in a slab\n",
-		       kills, lost_kib(before, &after), most);
+		       kills, lost_kib(before, &after), largest_growth(before, &after));
 	ksft_test_result(!grown_caches(before, &after, limits.objects),
 			 "no_slab_growth\n");
 	ksft_test_result(lost_kib(before, &after) < limits.kib,
