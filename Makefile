@@ -101,7 +101,7 @@ check-stock: deps
 	@tests/check tests/lists/check-stock
 
 ## make evidence       what the last check said about each promise and defect:
-##   docs/evidence.md; and what came of make check-long: docs/long-runs.md
+##   docs/evidence.md; and the results of make check-long: docs/long-runs.md
 .PHONY: evidence
 evidence:
 	@scripts/evidence
