@@ -10,6 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/kvm.h>
+
+#ifdef __KVM_HAVE_SPAPR_TCE
+#define HAVE_TCE	true
+#else
+#define HAVE_TCE	false
+#endif
+
 #define MODEL_GROUPS	2
 #define MODEL_VMS	2
 #define MODEL_FILES	40

@@ -20,6 +20,8 @@
  * - The release of a KVM-VFIO device lets the VM have a new one, then each member
  *   loses its count and then the file its reference.
  * - GET_DEVICE_FD looks the device up, and opens it.
+ * - MAP_DMA and UNMAP_DMA take what the IOMMU driver knows of a container, and then use
+ *   it: if its last group leaves in between, that is not the container's any more.
  * - unbind hides the device, waits until it is closed, takes the group's node away
  *   and then kills the group.  A new group has first a node, then a device.
  * - A process that ends closes one fd after the other.
@@ -57,7 +59,8 @@ enum file_kind {
 
 #define GROUP_DEAD		1
 #define CONTAINER_IOMMU		1
-#define CONTAINER_MAPPED	2
+#define CONTAINER_MAPPED	2	/* shifted by the turn */
+#define CONTAINER_TURNS		7
 #define KVM_VFIO_DYING		1
 
 /**
@@ -70,12 +73,13 @@ enum file_kind {
  * @link: group: its container; device: its group
  * @users: group: opens of its device; container: its groups
  * @pins: group: live external users
+ * @turn: container: how often it has lost its IOMMU in this round
  */
 struct model_file {
 	uint64_t members;
 	uint8_t kind, refs, n, flags;
 	int8_t link;
-	uint8_t users, pins, unused;
+	uint8_t users, pins, turn;
 };
 
 /*
@@ -110,7 +114,7 @@ struct run {
 	uint8_t pc, sub, nr_held;
 	int8_t a, b, new_file;
 	int8_t held[MAX_HELD];
-	uint8_t unused[2];
+	uint8_t turn, unused;
 };
 
 struct state {
@@ -123,7 +127,7 @@ static_assert(sizeof(struct state) % sizeof(uint64_t) == 0, "hashed in words");
 /* What is known of an operation before it runs */
 struct plan {
 	const struct op *op;
-	bool split_a, split_b, split_to, split_host;
+	bool split_a, split_b, split_to, split_effect;
 	int8_t new_file;
 };
 
@@ -222,12 +226,24 @@ static int file_of(const struct model *m, unsigned int table, unsigned int slot)
 	return slot == FD_EVENT ? EVENT_FILE : BAD_FD;
 }
 
+static unsigned int mapped_in(unsigned int turn)
+{
+	return CONTAINER_MAPPED << turn;
+}
+
+static void lose_iommu(struct model_file *container)
+{
+	container->flags &= ~(CONTAINER_IOMMU | mapped_in(container->turn));
+	VFIO_ASSERT(++container->turn < CONTAINER_TURNS, "too many turns");
+}
+
 static void detach(struct model *m, struct model_file *group)
 {
 	struct model_file *container = &m->file[group->link];
 
 	if (!--container->users) {
-		container->flags = 0;
+		if (container->flags & CONTAINER_IOMMU)
+			lose_iommu(container);
 		if (!container->refs)
 			file_free(m, group->link);
 	}
@@ -408,7 +424,8 @@ static int do_set_container(struct model *m, const struct op *op,
 		return -ENODEV;
 	if (!is_kind(m, run->b, FILE_CONTAINER))
 		return -EBADFD;
-	if (own_windows && (m->file[run->b].flags & CONTAINER_MAPPED))
+	if (own_windows &&
+	    (m->file[run->b].flags & mapped_in(m->file[run->b].turn)))
 		return -EPERM;
 	group->link = run->b;
 	m->file[run->b].users++;
@@ -426,7 +443,7 @@ static int do_set_iommu(struct model *m, const struct op *op,
 		return -EINVAL;
 	if (op->variant)
 		return -ENODEV;
-	container->flags = CONTAINER_IOMMU;
+	container->flags |= CONTAINER_IOMMU;
 	return 0;
 }
 
@@ -458,7 +475,8 @@ static int do_status(struct model *m, const struct op *op, const struct run *run
 		(group->link != NO_FILE ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0);
 }
 
-static int do_map(struct model *m, const struct op *op, const struct run *run)
+/* The first half sets @sub to 1 if there is a second half. */
+static int do_take_iommu(struct model *m, const struct op *op, struct run *run)
 {
 	struct model_file *container = &m->file[run->a];
 
@@ -466,19 +484,28 @@ static int do_map(struct model *m, const struct op *op, const struct run *run)
 		return wrong_file(m, op, run->a);
 	if (!(container->flags & CONTAINER_IOMMU))
 		return -EINVAL;
-#ifdef __KVM_HAVE_SPAPR_TCE
+	run->turn = container->turn;
+	run->sub = 1;
+	return 0;
+}
+
+static int do_map(struct model *m, const struct op *op, const struct run *run)
+{
+	struct model_file *container = &m->file[run->a];
+	unsigned int mapped = mapped_in(run->turn);
+
 	if (own_windows && container->users > 1)
 		return -EPERM;
 	/* What is mapped is unmapped right away, but the window stays. */
 	if (own_windows)
-		container->flags |= CONTAINER_MAPPED;
-#else
-	if (op->kind == OP_UNMAP && !(container->flags & CONTAINER_MAPPED))
+		container->flags |= mapped;
+	if (HAVE_TCE)
+		return 0;
+	if (op->kind == OP_UNMAP && !(container->flags & mapped))
 		return -ENOENT;
-	if (op->kind == OP_MAP && (container->flags & CONTAINER_MAPPED))
+	if (op->kind == OP_MAP && (container->flags & mapped))
 		return -EEXIST;
-	container->flags ^= CONTAINER_MAPPED;
-#endif
+	container->flags ^= mapped;
 	return 0;
 }
 
@@ -491,10 +518,8 @@ static int attr_fault(const struct model *m, const struct op *op, int f)
 		return -EIO;
 	if (op->kind == OP_ATTR)
 		return 0;
-#ifndef __KVM_HAVE_SPAPR_TCE
-	if (op->kind == OP_SET_TCE)
+	if (op->kind == OP_SET_TCE && !HAVE_TCE)
 		return -ENXIO;
-#endif
 	if (op->kind == OP_SET_TCE)
 		return op->variant == TCE_ADDRESS ? -EFAULT : 0;
 	return op->variant ? -EFAULT : 0;
@@ -622,7 +647,7 @@ static int do_file_op(struct model *m, const struct op *op, struct run *run)
 			wrong_file(m, op, run->a);
 	case OP_MAP:
 	case OP_UNMAP:
-		return do_map(m, op, run);
+		return run->sub ? do_map(m, op, run) : do_take_iommu(m, op, run);
 	case OP_ADD:
 		return do_add(m, op, run);
 	case OP_DEL:
@@ -811,7 +836,7 @@ static bool step_effect(struct model *m, const struct plan *plan, struct run *ru
 		run->b = file_of(m, op->table, op->b);
 	expected = do_op(m, plan, run);
 	if (run->sub > sub) {
-		if (plan->split_host)
+		if (plan->split_effect)
 			return true;
 		expected = do_op(m, plan, run);
 	}
@@ -1055,8 +1080,8 @@ static void plan_against(struct plan *plan, const struct op *other)
 		plan->split_b = true;
 	if (makes_file(op) && changes_slot(other, op->table, op->to))
 		plan->split_to = true;
-	if (other->kind == OP_UNBIND)
-		plan->split_host = true;
+	if (other->kind == OP_UNBIND || op->kind == OP_MAP || op->kind == OP_UNMAP)
+		plan->split_effect = true;
 }
 
 static unsigned int first_new_file(void)
@@ -1164,6 +1189,16 @@ static void renumber(struct model *m, const int8_t *map)
 		renumber_file(&m->kvm_vfio[i], map);
 }
 
+/* What has lost its container cannot be found any more. */
+static void first_turn(struct model_file *container)
+{
+	unsigned int mapped = container->flags & mapped_in(container->turn);
+
+	container->flags = (container->flags & CONTAINER_IOMMU) |
+			   (mapped ? mapped_in(0) : 0);
+	container->turn = 0;
+}
+
 /* Files in the order of the slots, then the others by their kind */
 static void canonical(struct model *m)
 {
@@ -1182,6 +1217,9 @@ static void canonical(struct model *m)
 				if (m->file[f].kind == kind &&
 				    m->file[f].n == n && !map[f])
 					map[f] = next++;
+	for (f = 1; f < MODEL_FILES; f++)
+		if (m->file[f].kind == FILE_CONTAINER)
+			first_turn(&m->file[f]);
 	m->forked = 0;
 	m->killed = 0;
 	renumber(m, map);
