@@ -22,13 +22,13 @@
  * @perhaps: that have VFIO devices of which the kernel does not tell which
  * @in_flight: sockets with files in flight
  * @unnamed: some of @perhaps have a device that the kernel does not name
- * @untold: some VMs do not tell all that they hold
+ * @untold: processes with VMs that do not tell all that they hold
  */
 struct search {
 	const char *group, *device;
 	bool siblings;
-	struct json_object *members, *vms, *processes, *perhaps, *in_flight;
-	bool unnamed, untold;
+	struct json_object *members, *vms, *processes, *perhaps, *in_flight, *untold;
+	bool unnamed;
 };
 
 /* All devices of the group, or the one at @dir, which has none */
@@ -249,6 +249,15 @@ static void take_process(struct search *search, const struct process *process)
 	search->unnamed |= best == PERHAPS;
 }
 
+/* Once for all VMs of a process, which come one after the other */
+static void note_untold(struct search *search, struct json_object *vm)
+{
+	size_t n = length(search->untold);
+
+	if (!n || get_number(vm, "pid") != json_object_get_uint64(element(search->untold, n - 1)))
+		add(search->untold, json_object_get(get(vm, "pid")));
+}
+
 static void take_vms(struct search *search, struct process *process)
 {
 	static const char *const keys[] = { "name", "pid", "process", "device_fd", "vm", "vm_pid" };
@@ -256,7 +265,8 @@ static void take_vms(struct search *search, struct process *process)
 	size_t i;
 
 	for_each(vm, vms) {
-		search->untold |= !has(vm, "files") || get_number(vm, "more_files");
+		if (!has(vm, "files") || get_number(vm, "more_files"))
+			note_untold(search, vm);
 		for_each(file, get(vm, "files")) {
 			if (!is_wanted_file(search, file))
 				continue;
@@ -451,6 +461,20 @@ static void advise_free(struct json_object *advice, const struct search *search)
 		       search->device, search->device);
 }
 
+/* It is held, but nobody was seen to have it. */
+static void advise_unseen(struct json_object *advice, const struct search *search)
+{
+	struct json_object *pid;
+
+	for_each(pid, search->untold)
+		advise(advice,
+		       "process %s: ask those who run it; this kernel does not tell what its VM holds",
+		       json_object_get_string(pid));
+	advise(advice,
+	       "group %s: look from the host if this is a container; if a socket has files in flight, end its process",
+	       search->group);
+}
+
 static struct json_object *advice_of(const struct search *search, bool busy)
 {
 	struct json_object *advice = new_array(), *o;
@@ -465,9 +489,7 @@ static struct json_object *advice_of(const struct search *search, bool busy)
 	for_each(o, search->perhaps)
 		advise_perhaps(advice, o);
 	if (busy)
-		advise(advice,
-		       "group %s: look from the host if this is a container; if a socket has files in flight, end its process",
-		       search->group);
+		advise_unseen(advice, search);
 	if (!length(advice))
 		advise_free(advice, search);
 	return advice;
@@ -485,7 +507,9 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 		/* Those that hold it in name only, or by a path, come again. */
 		json_object_put(search->vms);
 		json_object_put(search->perhaps);
+		json_object_put(search->untold);
 		search->vms = new_array();
+		search->untold = new_array();
 		search->perhaps = new_array();
 		visit_processes(take, search);
 		held = is_held(search);
@@ -503,7 +527,7 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 		put_value(tree, "group", search->group);
 	put_text(tree, "device", search->device);
 	put(tree, "members", search->members);
-	put(tree, "vms", search->untold && !length(search->vms) ? NULL :
+	put(tree, "vms", length(search->untold) && !length(search->vms) ? NULL :
 	    json_object_get(search->vms));
 	put(tree, "processes", search->processes);
 	put(tree, "perhaps", search->perhaps);
@@ -511,6 +535,7 @@ static struct json_object *answer(struct search *search, const char *asked, bool
 	put(tree, "in_flight", search->in_flight);
 	put(tree, "advice", advice_of(search, busy && !search->unnamed));
 	json_object_put(search->vms);
+	json_object_put(search->untold);
 	return tree;
 }
 
@@ -643,7 +668,8 @@ static void why_text(struct json_object *tree)
 int why(const char *what, bool json)
 {
 	struct search search = { .vms = new_array(), .processes = new_array(),
-				 .perhaps = new_array(), .in_flight = new_array() };
+				 .perhaps = new_array(), .in_flight = new_array(),
+				 .untold = new_array() };
 	struct json_object *tree;
 	bool whole, busy, told;
 
