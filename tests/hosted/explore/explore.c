@@ -372,8 +372,14 @@ static void find_orders(struct orders *orders, enum sched_border at)
 
 static void find_all_orders(void)
 {
+	bool has_pieces = false;
+
+	for (int i = 0; i < nr_threads; i++)
+		has_pieces |= threads[i]->has_pieces;
 	find_orders(&calls, SCHED_CALL);
-	find_orders(&pieces, SCHED_PIECE);
+	/* Without pieces they would be the same again. */
+	if (has_pieces)
+		find_orders(&pieces, SCHED_PIECE);
 }
 
 /* Two long calls may each have done some pieces first; one may tell that it was not done. */
