@@ -36,16 +36,19 @@ static struct shim_slot *find(const struct xarray *xa, unsigned long index)
 
 void *xa_load(struct xarray *xa, unsigned long index)
 {
-	struct shim_slot *slot = find(xa, index);
+	struct shim_slot *slot;
 
+	shim_step("xa_load", xa);
+	slot = find(xa, index);
 	return slot ? slot->entry : NULL;
 }
 
 int xa_insert(struct xarray *xa, unsigned long index, void *entry, int gfp)
 {
-	size_t i = slot_of(xa, index);
+	size_t i;
 	void *node;
 
+	shim_step("xa_insert", xa);
 	if (find(xa, index))
 		return -EBUSY;
 	/* Counts as an object that may not be left behind. */
@@ -59,6 +62,8 @@ int xa_insert(struct xarray *xa, unsigned long index, void *entry, int gfp)
 		if (!xa->slots)
 			abort();
 	}
+	/* What was there may be others' since kzalloc(). */
+	i = slot_of(xa, index);
 	memmove(&xa->slots[i + 1], &xa->slots[i],
 		(xa->nr++ - i) * sizeof(*xa->slots));
 	xa->slots[i] = (struct shim_slot){ .index = index, .entry = entry };
@@ -81,16 +86,20 @@ static void *take(struct xarray *xa, struct shim_slot *slot)
 
 void *xa_erase(struct xarray *xa, unsigned long index)
 {
-	struct shim_slot *slot = find(xa, index);
+	struct shim_slot *slot;
 
+	shim_step("xa_erase", xa);
+	slot = find(xa, index);
 	return slot ? take(xa, slot) : NULL;
 }
 
 void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max,
 	      unsigned int filter)
 {
-	size_t i = slot_of(xa, *index);
+	size_t i;
 
+	shim_step("xa_find", xa);
+	i = slot_of(xa, *index);
 	if (i == xa->nr || xa->slots[i].index > max)
 		return NULL;
 	*index = xa->slots[i].index;

@@ -120,11 +120,13 @@ struct kvm *vm_new(void)
 
 void kvm_get_kvm(struct kvm *kvm)
 {
+	shim_step("kvm_get_kvm", kvm);
 	__atomic_add_fetch(&kvm->users_count, 1, __ATOMIC_ACQ_REL);
 }
 
 void kvm_put_kvm(struct kvm *kvm)
 {
+	shim_step("kvm_put_kvm", kvm);
 	if (__atomic_sub_fetch(&kvm->users_count, 1, __ATOMIC_ACQ_REL) < 1)
 		SHIM_FAIL("the VM is put too often");
 }
@@ -283,6 +285,7 @@ struct page *alloc_page(int flags)
 {
 	struct page *page;
 
+	shim_step("alloc_page", NULL);
 	shim_might_sleep("alloc_page");
 	if (shim_at_allocation)
 		shim_at_allocation();
@@ -297,11 +300,13 @@ struct page *alloc_page(int flags)
 
 void get_page(struct page *page)
 {
+	shim_step("get_page", page);
 	page->refs++;
 }
 
 void __free_page(struct page *page)
 {
+	shim_step("__free_page", page);
 	if (--page->refs)
 		return;
 	free(page->address);

@@ -15,11 +15,18 @@ bool rcu_read_lock_held(void);
 extern void (*shim_rcu_leave)(void);
 
 #define __rcu
-#define rcu_dereference(p)		__atomic_load_n(&(p), __ATOMIC_ACQUIRE)
-#define rcu_access_pointer(p)		__atomic_load_n(&(p), __ATOMIC_ACQUIRE)
-#define rcu_dereference_raw(p)		__atomic_load_n(&(p), __ATOMIC_ACQUIRE)
-#define rcu_dereference_protected(p, c)	((void)(c), rcu_access_pointer(p))
-#define rcu_assign_pointer(p, v)	__atomic_store_n(&(p), v, __ATOMIC_RELEASE)
+#define rcu_dereference(p) ({						\
+	shim_step("rcu_dereference " #p, &(p));				\
+	__atomic_load_n(&(p), __ATOMIC_ACQUIRE);			\
+})
+#define rcu_access_pointer(p)		rcu_dereference(p)
+#define rcu_dereference_raw(p)		rcu_dereference(p)
+/* No step: nobody changes it meanwhile. */
+#define rcu_dereference_protected(p, c)	((void)(c), __atomic_load_n(&(p), __ATOMIC_ACQUIRE))
+#define rcu_assign_pointer(p, v) ({					\
+	shim_step("rcu_assign_pointer " #p, &(p));			\
+	__atomic_store_n(&(p), v, __ATOMIC_RELEASE);			\
+})
 #define RCU_INIT_POINTER(p, v)		rcu_assign_pointer(p, v)
 
 #define RCU_LOCKDEP_WARN(cond, text) \
