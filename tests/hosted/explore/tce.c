@@ -14,6 +14,8 @@
 #include <linux/seq_file.h>
 #include <linux/step.h>
 
+#include "spapr_tce.h"
+
 #include "explore.h"
 #include "sched.h"
 
@@ -112,6 +114,12 @@ struct iommu_table *__wrap_iommu_tce_table_get(struct iommu_table *tbl)
 	return __real_iommu_tce_table_get(tbl);
 }
 
+/* What H_PUT_TCE_INDIRECT reads: first, and when the guest has changed it */
+static const u64 lists[2][3] = {
+	{ GPA_B | RW, 0, (GPA_A + MB) | RW },
+	{ GPA_A | RW, GPA_B | RW, 0 },
+};
+
 /* To be opened when it is in the slots of all groups */
 static struct hw *window_new(void)
 {
@@ -131,7 +139,6 @@ static struct hw *window_new(void)
 static void tce_begin(void)
 {
 	static const struct shape shape = { 16, 0, ENTRIES, 1, { 16 }, { 0 } };
-	static const u64 list[] = { GPA_B | RW, 0, (GPA_A + MB) | RW };
 	static bool once;
 
 	if (!once) {
@@ -165,7 +172,7 @@ static void tce_begin(void)
 	s.w.hw[0] = s.hw[0];
 	EXPECT_EQ(world_put(&s.w, 0, GPA_A | RW), H_SUCCESS);
 	EXPECT_EQ(world_put(&s.w, CHUNK, GPA_A | RW), H_SUCCESS);
-	user_list(UA_LIST, list, ARRAY_SIZE(list));
+	user_list(UA_LIST, lists[0], ARRAY_SIZE(lists[0]));
 }
 
 /* Hypercalls */
@@ -211,6 +218,13 @@ static long do_get(void)
 	long ret = kvmppc_h_get_tce(&vcpu, LIOBN, 0);
 
 	return ret ?: (long)vcpu.gpr4;
+}
+
+/* Another vCPU changes the list. */
+static long do_change_list(void)
+{
+	user_list(UA_LIST, lists[1], ARRAY_SIZE(lists[1]));
+	return 0;
 }
 
 /* Of a table that reaches no hardware */
@@ -515,6 +529,7 @@ static const struct explore_op ops[] = {
 	{ "H_PUT_TCE replaces", do_replace, false },
 	{ "H_PUT_TCE unmaps", do_unmap, false },
 	{ "H_PUT_TCE_INDIRECT", do_list, true },
+	{ "guest changes its list", do_change_list, false },
 	{ "H_STUFF_TCE", do_stuff, true },
 	{ "H_GET_TCE", do_get, false },
 	{ "H_GET_TCE emulated", do_get_other, false },
@@ -603,6 +618,29 @@ static size_t say_table(char *text, size_t size, u64 liobn)
 	return len + snprintf(text + len, size - len, ", ");
 }
 
+/* Held, alive, and with the window of a link, a group is attached to that. */
+static void check_attached(const struct iommu_group *group, const struct tce_link *link)
+{
+	const struct tce_attachment *attachment;
+
+	if (!group->holder.kvm || group->user.dead || group->data->tables[0] != link->tbl)
+		return;
+	list_for_each_entry(attachment, &group->holder.attachments, holder_node)
+		if (attachment->link == link)
+			return;
+	SHIM_FAIL("a group that is held has a window, but no share of its table");
+}
+
+static void check_attachments(void)
+{
+	const struct tce_attachment *attachment;
+
+	for (int i = 0; i < GROUPS; i++)
+		list_for_each_entry(attachment, &s.group[i]->holder.attachments, holder_node)
+			for (int k = 0; k < GROUPS; k++)
+				check_attached(s.group[k], attachment->link);
+}
+
 static void tce_end(char *text, size_t size)
 {
 	size_t len = 0;
@@ -624,6 +662,7 @@ static void tce_end(char *text, size_t size)
 				s.group[i]->user.dead ? "dead" : s.out[i] ? "out" : "alive",
 				list_count_nodes(&s.group[i]->holder.attachments));
 	EXPECT_EQ(hw_stale(), 0);
+	check_attachments();
 	/* They count in windows that they had. */
 	for (int i = 0; i < GROUPS; i++)
 		group_del(s.group[i]);
