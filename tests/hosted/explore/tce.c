@@ -39,7 +39,7 @@ static struct {
 	int table, other;
 	bool removed;		/* container_lock: the first window */
 	bool out[GROUPS];	/* their group_lock and container_lock: in no container */
-	bool slot_gone;
+	bool slot_gone, slot_protected;
 } s;
 
 /* Steps of the fakes: see the Makefile for what is wrapped. */
@@ -65,6 +65,8 @@ static int stepped_xchg(struct iommu_table *tbl, long index, unsigned long *hpa,
 	check_window(tbl);
 	if (*direction != DMA_NONE && s.slot_gone)
 		SHIM_FAIL("an entry maps by a memory slot that is gone");
+	if (s.slot_protected && (*direction == DMA_FROM_DEVICE || *direction == DMA_BIDIRECTIONAL))
+		SHIM_FAIL("an entry lets a device write to a slot that is read-only");
 	return ops_real.xchg_no_kill(tbl, index, hpa, direction);
 }
 
@@ -480,6 +482,17 @@ static long do_move_slot(void)
 	return 0;
 }
 
+/* It makes it anew, read-only: KVM_MEM_READONLY of a slot cannot be changed. */
+static long do_protect_slot(void)
+{
+	vm_slot(s.w.kvm, 0, GPA_A, 64 * MB, UA_A, KVM_MEMSLOT_INVALID);
+	s.slot_protected = true;
+	shim_return_to_user();
+	vm_slot(s.w.kvm, 0, GPA_A, 64 * MB, UA_A, KVM_MEM_READONLY);
+	shim_return_to_user();
+	return 0;
+}
+
 /* Tables */
 
 static long do_close_table(void)
@@ -549,6 +562,7 @@ static const struct explore_op ops[] = {
 	{ "unregister B", do_unregister_b, false },
 	{ "delete slot", do_slot, false },
 	{ "move slot", do_move_slot, false },
+	{ "write-protect slot", do_protect_slot, false },
 	{ "close table", do_close_table, false },
 	{ "close emulated table", do_close_other, false },
 	{ "close table, SET", do_close_table_set, false },
