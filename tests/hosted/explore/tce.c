@@ -14,6 +14,7 @@
 #include <linux/seq_file.h>
 #include <linux/step.h>
 
+/* Links and attachments, which are the same whatever TCE_CHUNK is */
 #include "spapr_tce.h"
 
 #include "explore.h"
