@@ -26,20 +26,27 @@ power9-bare)
 	;;
 esac
 
-# carry KERNEL: pack modprobe with what it needs, and all modules that it can choose
-# from
-carry() {
-	rm -rf "$dir/carry"
-	mkdir -p "$dir/carry/kmod" "$dir/carry/lib/modules/$1" "$dir/carry/lib64" "$dir/carry/usr"
-	ln -s ../lib "$dir/carry/usr/lib"
-	cp -L "$root/bin/kmod" "$dir/carry/kmod/modprobe"
-	# Read there, where absolute links lead to what they mean
-	there "ldd /bin/kmod" | grep -o '/[^ ]*' | while read -r file; do
+# carry_program FILE AS: with its libraries, which are read there, where absolute links lead
+# to what they mean
+carry_program() {
+	cp -L "$root$1" "$dir/carry/kmod/$2"
+	there "ldd $1" | grep -o '/[^ ]*' | while read -r file; do
 		to=$dir/carry${file#/usr}
 		mkdir -p "${to%/*}"
 		there "cat $file" >"$to"
 		chmod 755 "$to"
 	done
+}
+
+# carry KERNEL: pack modprobe with what it needs, and all modules that it can choose
+# from; and what reads /etc/modules-load.d, where there is systemd
+carry() {
+	rm -rf "$dir/carry"
+	mkdir -p "$dir/carry/kmod" "$dir/carry/lib/modules/$1" "$dir/carry/lib64" "$dir/carry/usr"
+	ln -s ../lib "$dir/carry/usr/lib"
+	carry_program /bin/kmod modprobe
+	loads=/lib/systemd/systemd-modules-load
+	[ ! -e "$root$loads" ] || carry_program $loads modules-load
 	(
 		cd "$tree/lib/modules/$1" || exit
 		{

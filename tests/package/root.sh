@@ -234,12 +234,25 @@ bound_early() {
 	initramfs_has kernel
 }
 
-# initramfs_has FOLDER: its modules are from there; by the tool of initramfs-tools or of dracut
+# initramfs_has FOLDER [KERNEL]: its modules are from there; by the tool of initramfs-tools or of
+# dracut
 initramfs_has() {
+	set -- "$1" "${2:-$later_kernel}"
 	for module in $replaced; do
-		in_root "\$(command -v lsinitrd || echo lsinitramfs) /boot/initrd.img-$later_kernel" |
-			grep "/lib/modules/$later_kernel/$1/\(.*/\)*${module}[.]ko"
+		in_root "\$(command -v lsinitrd || echo lsinitramfs) /boot/initrd.img-$2" |
+			grep "/lib/modules/$2/$1/\(.*/\)*${module}[.]ko"
 	done
+}
+
+# readme FILE TEXT: the command of FILE that begins so, without its remark and sudo
+readme() { sed -n "s/^    //; s/  *#.*//; s/sudo //g; /^$2/p" "$top/$1"; }
+
+# What README and README.Debian say to add to the kernel's command line
+recovery() {
+	line=$(cat "$top/README.md" "$top/debian/README.Debian" |
+		grep -o 'module_blacklist=[^ ]*' | sort -u)
+	[ "$(echo "$line" | wc -l)" = 1 ]
+	echo "$line"
 }
 
 # boots KIND FOLDER KERNEL [APPEND], whose image is where its release of Debian has it
