@@ -17,8 +17,8 @@
  *   changes the slot meanwhile, so else it is one.
  * - The last reference to a file, whoever drops it, brings its release, which is
  *   over before the system call that dropped it is: a step of its own (task work).
- * - The release of a KVM-VFIO device lets the VM have a new one, then each member
- *   loses its count and then the file its reference.
+ * - In the release of a KVM-VFIO device each member loses its count, and then the file its
+ *   reference; when none is left, the VM may have a new device.
  * - GET_DEVICE_FD looks the device up, and opens it.
  * - MAP_DMA and UNMAP_DMA take what the IOMMU driver knows of a container, and then use
  *   it: if its last group leaves in between, that is not the container's any more.
@@ -61,7 +61,6 @@ enum file_kind {
 #define CONTAINER_IOMMU		1
 #define CONTAINER_MAPPED	2	/* shifted by the turn */
 #define CONTAINER_TURNS		7
-#define KVM_VFIO_DYING		1
 
 /**
  * struct model_file - an open file
@@ -286,21 +285,18 @@ static bool release_kvm_vfio(struct model *m, struct run *run, int f,
 {
 	struct model_file *dev = &m->file[f];
 
-	if (!(dev->flags & KVM_VFIO_DYING)) {
-		if (member)
-			return false;
-		dev->flags |= KVM_VFIO_DYING;
-		m->kvm_vfio[dev->n] = NO_FILE;
-	} else {
+	if (dev->members) {
 		if (!(dev->members >> member & 1) || run->nr_held == MAX_HELD)
 			return false;
 		member_uncount(m, dev, member);
 		hold(run, member);
+		return true;
 	}
-	if (!dev->members) {
-		run->releases &= ~(1ULL << f);
-		file_free(m, f);
-	}
+	if (member)
+		return false;
+	m->kvm_vfio[dev->n] = NO_FILE;
+	run->releases &= ~(1ULL << f);
+	file_free(m, f);
 	return true;
 }
 
